@@ -1,0 +1,39 @@
+# The two commands that matter: `make search` and `make test`. Each makes .venv when it is missing.
+PYTHON ?= python3
+NAME ?= demo-$(shell date +%Y%m%d-%H%M%S)
+BIN := .venv/bin
+
+.PHONY: search test quick check format clean
+
+search: .venv/installed
+	$(BIN)/python -m search.run --name $(NAME)
+	$(BIN)/python -m search.retrain results/$(NAME)
+
+test: check
+	$(BIN)/python -m pytest
+
+quick: .venv/installed-test
+	$(BIN)/python -m pytest -m "not slow"
+
+check: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,136 @@
+"""The search itself, without Ray: ask for a trial, report its epochs, tell how it ended.
+
+Every event is recorded first and acted on second, so that the records alone are enough to go on from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+
+from search.policy.asha import Asha, Decision
+from search.policy.sampler import Sampler
+from search.records import RecordFile
+from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord
+from spaces.recipe import Recipe
+
+
+class Engine:
+    """One search over its records; on records that hold trials already it goes on from them.
+
+    Args:
+        trials: How many trials the search has in all.
+        passes: Full length of a trial, in passes over the training part.
+        pictures: Size of the training part.
+        seed: Of the search; every trial derives its own from this and its number.
+    """
+
+    def __init__(
+        self,
+        file: RecordFile,
+        sampler: Sampler,
+        asha: Asha,
+        *,
+        metric: Metric,
+        trials: int,
+        passes: int,
+        pictures: int,
+        seed: int,
+    ) -> None:
+        self._file, self._sampler, self._asha = file, sampler, asha
+        self.metric, self.trials, self.seed = metric, trials, seed
+        self.passes, self.pictures = passes, pictures
+        self._unfinished: deque[Trial] = deque()
+        self._replay()
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """All trials so far, by number."""
+        return self._file.records.all()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all trials have ended."""
+        return len(self.records) >= self.trials and all(record.outcome for record in self.records)
+
+    def ask(self) -> Trial | None:
+        """The next trial to run: first those that were cut off, then new ones; None when all are out."""
+        if self._unfinished:
+            return self._unfinished.popleft()
+        number = len(self.records)
+        if number >= self.trials:
+            return None
+        recipe, params = self._sampler.ask(number, epochs=self.passes)
+        epochs = length_epochs(recipe, passes=self.passes, pictures=self.pictures)
+        recipe = recipe.rescaled(self.passes, epochs)
+        own_seed = int(np.random.SeedSequence([self.seed, number]).generate_state(2)[1])
+        trial = Trial(number, recipe.to_dict(), params, own_seed, epochs)
+        self._file.trial(trial)
+        return trial
+
+    def report(self, epoch: Epoch) -> Decision:
+        """Records an epoch and decides; on STOP the trial has ended. Epochs known already change nothing."""
+        record = self._record(epoch.trial)
+        if record.outcome is not None:
+            return Decision.STOP
+        if epoch.epoch <= record.epochs_done:
+            return Decision.CONTINUE
+        self._file.epoch(epoch)
+        return self._decide(epoch)
+
+    def end(
+        self, trial: int, outcome: Outcome, error: str | None = None, traceback: str | None = None
+    ) -> None:
+        """Records how a trial ended; a second end of one trial changes nothing."""
+        record = self._record(trial)
+        if record.outcome is None:
+            self._file.end(trial, outcome, error, traceback)
+            self._sampler.tell(record)
+
+    def lost(self, trial: int) -> None:
+        """Records that a trial's process was lost and that it starts again from its checkpoint."""
+        self._file.retry(trial)
+
+    def _record(self, trial: int) -> TrialRecord:
+        return self._file.records.trials[trial]
+
+    def _decide(self, epoch: Epoch) -> Decision:
+        losses = [value for name, value in epoch.metrics.items() if name.endswith("_loss")]
+        if not all(math.isfinite(loss) for loss in losses):
+            self.end(epoch.trial, Outcome.DIVERGED, "the loss was no longer a finite number")
+            return Decision.STOP
+        gain = self.metric.gain(epoch.metrics.get(self.metric.name, math.nan))
+        decision = self._asha.report(epoch.trial, epoch.passes, gain)
+        if decision is Decision.STOP:
+            self.end(epoch.trial, Outcome.STOPPED)
+        return decision
+
+    def _replay(self) -> None:
+        """Rebuilds study and rungs. A decision that was due when the driver died is taken now."""
+        for record in self.records:
+            self._sampler.restore(record)
+            if record.outcome is not None:
+                self._sampler.tell(record)
+        for epoch in list(self._file.records.order):
+            record = self._record(epoch.trial)
+            if record.outcome is None:
+                self._decide(epoch)
+            else:
+                self._asha.report(
+                    epoch.trial,
+                    epoch.passes,
+                    self.metric.gain(epoch.metrics.get(self.metric.name, math.nan)),
+                )
+        for record in self.records:
+            if record.outcome is None:
+                self._unfinished.append(record.trial)
+
+
+def length_epochs(recipe: Recipe, *, passes: int, pictures: int) -> int:
+    """How many of a recipe's epochs make so many passes over a training part of so many pictures."""
+    if recipe.steps_per_epoch is None:
+        return passes
+    steps_per_pass = math.ceil(pictures / recipe.optim.batch_size)
+    return math.ceil(passes * steps_per_pass / recipe.steps_per_epoch)

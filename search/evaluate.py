@@ -1,0 +1,104 @@
+"""`python -m search.evaluate MODEL --data DIR`: a trained model's scores on labelled pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from search.command import guarded
+from spaces.errors import InputError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m search.evaluate",
+        description="Evaluates a model on labelled pictures: all of them, or the test part where the data "
+        "says which pictures that is.",
+    )
+    top.add_argument("model", metavar="MODEL", help="a folder that search.retrain wrote: results/NAME/model")
+    top.add_argument("--data", metavar="DIR", required=True, help="labelled pictures, as for search.run")
+    top.add_argument("--json", action="store_true", help="as JSON; the README gives its form")
+    top.add_argument("--import", dest="imports", metavar="MODULE", action="append", default=[])
+    top.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    options = parser().parse_args(arguments)
+    return guarded(lambda: _evaluate(options))
+
+
+def evaluate(model: Path, data: Path, *, imports: Sequence[str] = (), device: str = "auto") -> dict[str, Any]:
+    """`{"model", "data", "part", "test": {...}, "skipped": [[file, reason]]}`; `test` as in `metrics.json`.
+
+    Raises:
+        InputError: The model cannot be loaded, the data cannot be read, or has classes that the model
+            does not know.
+    """
+    import torch
+
+    from trainables import export
+    from trainables.data import read_listing
+    from trainables.evaluate import scores
+    from trainables.metrics import Tally
+    from trainables.models.create import import_networks
+    from trainables.predict import probabilities
+    from trainables.runtime import Runtime
+
+    import_networks(imports)
+    classifier = export.load(model)
+    listing = read_listing(data)
+    unknown = sorted(set(listing.classes) - set(classifier.classes))
+    if unknown:
+        raise InputError(
+            f"{data} has classes that {model} does not know: {', '.join(unknown)}. It knows: "
+            f"{', '.join(classifier.classes)}."
+        )
+    files = listing.files
+    part = "test" if (files["part"] == "test").any() else "all"
+    if part == "test":
+        files = files[files["part"] == "test"]
+    labels = dict(zip(files["file"], files["class"], strict=True))
+    tally, skipped = Tally(len(classifier.classes), torch.device("cpu")), []
+    paths = [listing.root / file for file in files["file"]]
+    answers = probabilities(classifier, paths, runtime=Runtime(device=device))
+    for file, (_, found) in zip(files["file"], answers, strict=True):
+        if isinstance(found, Exception):
+            skipped.append([file, str(found)])
+            continue
+        logits = torch.from_numpy(found).clamp_min(torch.finfo().tiny).log()[None]
+        tally.add(logits, torch.tensor([classifier.classes.index(labels[file])]))
+    if not int(tally.confusion.sum()):
+        raise InputError(f"{data}: none of its {len(files)} pictures can be read.")
+    return {
+        "model": str(model),
+        "data": str(data),
+        "part": part,
+        "test": scores(tally, classifier.classes),
+        "skipped": skipped,
+    }
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    found = evaluate(Path(options.model), Path(options.data), imports=options.imports, device=options.device)
+    if options.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return 0
+    test = found["test"]
+    Console(highlight=False).print(
+        f"{test['n']} pictures ({found['part']}), {len(found['skipped'])} skipped: accuracy "
+        f"{test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}, log loss {test['log_loss']:.4f}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

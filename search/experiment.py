@@ -1,0 +1,221 @@
+"""One search from plan to leaderboard: the Python API behind `python -m search.run`."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import ray
+from rich.console import Console
+
+from search.chatter import chatter_to
+from search.engine import Engine
+from search.environment import environment
+from search.folder import RESULTS, FolderError, SearchFolder, State
+from search.plan import Plan
+from search.policy.asha import Asha
+from search.policy.sampler import Sampler
+from search.progress import Progress
+from search.records import RecordFile
+from search.results import write_results
+from search.settings import Settings
+from search.trials import TrialRecord
+from search.tune.cluster import Cluster, ClusterError, connect
+from search.tune.driver import Resources, StopAll, run
+from trainables.data import read_split, write_split
+from trainables.worker import Workplace
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a search came to."""
+
+    folder: Path
+    state: State
+    """FINISHED, or INTERRUPTED."""
+    best: TrialRecord | None
+    """The winner; None when no trial has a score."""
+
+
+def start(plan: Plan, *, results: Path = RESULTS) -> Finished:
+    """Runs a new search.
+
+    Raises:
+        FolderError: The name is taken.
+        ClusterError: Ray cannot be had, or has too little.
+    """
+    folder = SearchFolder.create(results / plan.settings.name)
+    with folder.held():
+        _write_plan(folder, plan)
+        return _drive(folder, plan)
+
+
+def resume(plan: Plan, *, results: Path = RESULTS) -> Finished:
+    """Goes on with a search, or adds trials to a finished one.
+
+    Raises:
+        FolderError: Data, space or settings that matter have changed; the message says which.
+        ClusterError: Ray cannot be had, or has too little.
+    """
+    folder = SearchFolder.open(results / plan.settings.name)
+    with folder.held():
+        _refuse_changes(folder, plan)
+        kept = replace(plan, prepared=replace(plan.prepared, split=read_split(folder.split_file)))
+        folder.manifest_file.unlink(missing_ok=True)
+        _write_settings(folder, plan)
+        return _drive(folder, kept)
+
+
+def _write_plan(folder: SearchFolder, plan: Plan) -> None:
+    write_split(plan.prepared.split, folder.split_file)
+    folder.write_json(folder.data_file, plan.prepared.report)
+    folder.write_json(folder.environment_file, environment())
+    folder.space_file.write_text(plan.space.to_yaml(), encoding="utf-8")
+    _write_settings(folder, plan)
+
+
+def _write_settings(folder: SearchFolder, plan: Plan) -> None:
+    folder.write_json(
+        folder.settings_file,
+        {
+            "settings": plan.settings.model_dump(mode="json"),
+            "source": str(plan.source),
+            "space": plan.space.to_dict(),
+            "data_fingerprint": plan.prepared.report["fingerprint"],
+        },
+    )
+
+
+def _refuse_changes(folder: SearchFolder, plan: Plan) -> None:
+    stored = folder.read_json(folder.settings_file)
+    before = Settings.model_validate(stored["settings"]).what_matters()
+    changes = [
+        f"{name} was {before[name]!r} and is {value!r}"
+        for name, value in plan.settings.what_matters().items()
+        if before[name] != value
+    ]
+    if stored["space"] != plan.space.to_dict():
+        changes.append(f"the search space differs from the one in {folder.space_file}")
+    if stored["data_fingerprint"] != plan.prepared.report["fingerprint"]:
+        changes.append(f"the pictures differ from those of {folder.data_file}")
+    done = len(folder.records().trials)
+    if plan.settings.trials < done:
+        changes.append(f"--trials {plan.settings.trials} is fewer than the {done} that it has")
+    if changes:
+        raise FolderError(
+            f"{folder.path} cannot be resumed: {'; '.join(changes)}. Trials before and after would not "
+            "compare. Resume without these changes, or start a new search under another --name."
+        )
+
+
+def _drive(folder: SearchFolder, plan: Plan) -> Finished:
+    settings = plan.settings
+    with chatter_to(folder.log_file) as terminal, contextlib.ExitStack() as stack:
+        cluster = connect(settings.ray, worker_groups=settings.workers_per_trial > 1)
+        stack.callback(ray.shutdown)
+        terminal.print(f"Ray: {cluster.description}", highlight=False)
+        resources = share(cluster, settings)
+        terminal.print(
+            f"{resources.concurrency} trials at a time, each with {resources.workers} worker"
+            f"{'s' * (resources.workers != 1)} of {resources.cpus:g} CPUs and {resources.gpus:g} GPUs. "
+            f"Messages of Ray go to {folder.log_file}. Ctrl-C stops and keeps what there is.",
+            highlight=False,
+        )
+        file = RecordFile(folder.records_file)
+        stack.callback(file.close)
+        file.session()
+        sampler = Sampler(plan.space, settings.scored_by, seed=settings.seed)
+        engine = Engine(
+            file,
+            sampler,
+            Asha(settings.max_epochs, reduction=settings.reduction),
+            metric=settings.scored_by,
+            trials=settings.trials,
+            passes=settings.max_epochs,
+            pictures=plan.training_pictures,
+            seed=settings.seed,
+        )
+        place = Workplace(
+            source=str(plan.source),
+            split=plan.prepared.split,
+            cache_dir=settings.cache_dir,
+            checkpoints=str(folder.checkpoints.resolve()),
+            imports=settings.imports,
+            workers=resources.workers,
+            threads=max(1, int(resources.cpus)),
+        )
+        stop = StopAll()
+        with (
+            _interrupts(stop, terminal),
+            Progress(engine, terminal, concurrency=resources.concurrency) as progress,
+        ):
+            run(
+                engine,
+                place,
+                resources,
+                silence_s=60 * settings.timeout_min,
+                stop=stop,
+                tick=progress.tick,
+            )
+        state = State.FINISHED if engine.finished else State.INTERRUPTED
+        best = write_results(folder, sampler, state)
+    return Finished(folder.path, state, best)
+
+
+@contextlib.contextmanager
+def _interrupts(stop: StopAll, console: Console) -> Iterator[None]:
+    """Ctrl-C, or SIGTERM, stops the search cleanly; a second one leaves at once, with the records whole."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.stopped:
+            raise KeyboardInterrupt
+        stop.stop()
+        console.print("\nstopping; the leaderboard of what there is follows", highlight=False)
+
+    before: dict[int, Any] = {
+        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def share(cluster: Cluster, settings: Settings) -> Resources:
+    """Divides a cluster among trials.
+
+    On GPUs: a GPU a worker and an equal share of the CPUs. Without: as many trials at a time as there
+    are CPUs, up to four, because side by side on few threads they train more pictures a second than one
+    after the other on many.
+
+    Raises:
+        ClusterError: Not even one trial fits.
+    """
+    workers = settings.workers_per_trial
+    gpus = settings.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if cluster.gpus >= 1 else 0.0
+    slots = int(cluster.gpus / (gpus * workers)) if gpus else min(4, int(cluster.cpus / workers))
+    wanted = settings.concurrency or slots
+    cpus = settings.cpus_per_trial
+    if cpus is None:
+        cpus = float(max(1, int(cluster.cpus / (max(1, min(wanted, slots)) * workers))))
+    fits = min(
+        math.floor(cluster.cpus / (cpus * workers) + 1e-9),
+        math.floor(cluster.gpus / (gpus * workers) + 1e-9) if gpus else settings.trials,
+    )
+    if fits < 1:
+        raise ClusterError(
+            f"a trial asks for {workers} x {cpus:g} CPUs and {workers} x {gpus:g} GPUs, and Ray has "
+            f"{cluster.cpus:g} CPUs and {cluster.gpus:g} GPUs. Lower --workers-per-trial, --cpus-per-trial "
+            "or --gpus-per-trial, or join a larger cluster with --ray."
+        )
+    concurrency = min(fits, settings.trials, settings.concurrency or fits)
+    return Resources(concurrency, cpus, gpus, workers)

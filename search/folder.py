@@ -1,0 +1,153 @@
+"""A search's folder under results/: its files, its state, and who may write to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from search import records
+from search.records import Records
+from search.settings import Settings
+from spaces.errors import InputError
+
+RESULTS = Path("results")
+
+
+class FolderError(InputError):
+    """A results folder cannot be used as asked."""
+
+
+class State(StrEnum):
+    """What a search's folder tells of it."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    """Stopped by its user, with a leaderboard of what there is."""
+    CUT_OFF = "cut off"
+    """Its driver died: the records are there, and `--resume` goes on from them."""
+
+
+class SearchFolder:
+    """Names the files of one search. `results/README.md` says what each is for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings_file = path / "settings.json"
+        self.environment_file = path / "environment.json"
+        self.data_file = path / "data.json"
+        self.space_file = path / "space.yaml"
+        self.split_file = path / "split.csv"
+        self.records_file = path / records.FILE
+        self.study_file = path / "study.db"
+        self.page_file = path / "leaderboard.html"
+        self.best_file = path / "best_config.yaml"
+        self.log_file = path / "driver.log"
+        self.checkpoints = path / "checkpoints"
+        self.readings_file = path / "test_readings.jsonl"
+        self.manifest_file = path / "manifest.json"
+        self._lock = FileLock(path / ".driver.lock")
+
+    @classmethod
+    def create(cls, path: Path) -> SearchFolder:
+        """A new, empty folder.
+
+        Raises:
+            FolderError: There is one of this name.
+        """
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError as fault:
+            raise FolderError(
+                f"{path} exists already. Go on with that search by adding --resume, or choose another "
+                "--name; nothing was changed."
+            ) from fault
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> SearchFolder:
+        """An existing search.
+
+        Raises:
+            FolderError: There is none; the message lists the searches next to it.
+        """
+        folder = cls(path)
+        if not folder.settings_file.is_file():
+            there = ", ".join(other.path.name for other in searches(path.parent)) or "none"
+            raise FolderError(f"{path} is not a search's folder. Searches in {path.parent}: {there}.")
+        return folder
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps every other process from driving this search.
+
+        Raises:
+            FolderError: Another process drives it.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as fault:
+            raise FolderError(f"{self.path}: another process is running this search.") from fault
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @property
+    def state(self) -> State:
+        """What the search is doing, by its manifest and by who holds the folder."""
+        if self.manifest_file.exists():
+            return State(self.read_json(self.manifest_file)["state"])
+        probe = FileLock(self.path / ".driver.lock")
+        try:
+            with probe.acquire(timeout=0):
+                return State.CUT_OFF
+        except Timeout:
+            return State.RUNNING
+
+    def settings(self) -> Settings:
+        """What the search was asked for."""
+        return Settings.model_validate(self.read_json(self.settings_file)["settings"])
+
+    def records(self) -> Records:
+        """What has happened so far."""
+        return records.read(self.records_file)
+
+    @staticmethod
+    def read_json(path: Path) -> Any:
+        """The contents of one of the folder's JSON files.
+
+        Raises:
+            FolderError: It is missing or damaged.
+        """
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as fault:
+            raise FolderError(f"{path} cannot be read: {fault}") from fault
+
+    @staticmethod
+    def write_json(path: Path, value: Any) -> None:
+        """Writes one of the folder's JSON files, whole or not at all."""
+        write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def searches(results: Path = RESULTS) -> list[SearchFolder]:
+    """The searches in a results folder, by name."""
+    if not results.is_dir():
+        return []
+    folders = (SearchFolder(path) for path in sorted(results.iterdir()) if path.is_dir())
+    return [folder for folder in folders if folder.settings_file.is_file()]

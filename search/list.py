@@ -1,0 +1,61 @@
+"""`python -m search.list`: the searches under results/ and their state."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from search.command import guarded
+from search.folder import RESULTS, SearchFolder, searches
+from search.results import winner
+from spaces.errors import InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m search.list", description=__doc__)
+    parser.add_argument("results", nargs="?", default=str(RESULTS), help="default: results")
+    results = Path(parser.parse_args(arguments).results)
+    return guarded(lambda: _list(results))
+
+
+def _list(results: Path) -> int:
+    console = Console()
+    folders = searches(results)
+    if not folders:
+        console.print(f"No searches in {results}. Start one: python -m search.run")
+        return 0
+    table = Table("search", "state", "trials", "epochs", "best", "pictures", "space", box=None)
+    for folder in folders:
+        table.add_row(*(escape(cell) for cell in _row(folder)))
+    console.print(table)
+    return 0
+
+
+def _row(folder: SearchFolder) -> tuple[str, ...]:
+    """A search in cells; one whose files are damaged is listed with what is wrong."""
+    try:
+        settings, records = folder.settings(), folder.records().all()
+        best = winner(records, settings.scored_by)
+        ended = sum(record.outcome is not None for record in records)
+        return (
+            folder.path.name,
+            str(folder.state),
+            f"{ended}/{settings.trials}",
+            str(sum(len(record.history) for record in records)),
+            "-" if best is None else f"{best.score(settings.scored_by):.4f} ({settings.metric})",
+            settings.data or "demo",
+            settings.space,
+        )
+    except (InputError, ValueError) as fault:
+        return (folder.path.name, f"damaged: {fault}", "", "", "", "", "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""`python -m search.predict MODEL PICTURE-OR-FOLDER...`: what a trained model sees in pictures."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from search.command import guarded
+from spaces.errors import InputError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m search.predict",
+        description="Prints the best classes of each picture with their probabilities. Files that cannot be "
+        "read are named on standard error; the exit status is 1 when none could be read.",
+    )
+    top.add_argument("model", metavar="MODEL", help="a folder that search.retrain wrote: results/NAME/model")
+    top.add_argument("pictures", metavar="PICTURE-OR-FOLDER", nargs="+", help="folders are searched through")
+    top.add_argument("--top", metavar="N", type=int, default=3, help="classes a picture (default 3)")
+    form = top.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="path, class, probability, then the next best")
+    form.add_argument("--json", action="store_true", help="a list; the README gives its form")
+    top.add_argument("--import", dest="imports", metavar="MODULE", action="append", default=[])
+    top.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    options = parser().parse_args(arguments)
+    return guarded(lambda: _predict(options))
+
+
+def predict(
+    model: Path,
+    pictures: Sequence[Path],
+    *,
+    top: int = 3,
+    imports: Sequence[str] = (),
+    device: str = "auto",
+) -> Iterator[dict[str, Any]]:
+    """One answer a picture, in order: `{"path", "class", "probability", "top": [{"class", "probability"}]}`.
+
+    A picture that cannot be read gives `{"path", "error"}`.
+
+    Raises:
+        InputError: The model cannot be loaded, or there are no pictures.
+    """
+    from trainables import export
+    from trainables.models.create import import_networks
+    from trainables.predict import probabilities
+    from trainables.runtime import Runtime
+
+    files = list(_files(pictures))
+    import_networks(imports)
+    classifier = export.load(model)
+    for file, found in probabilities(classifier, files, runtime=Runtime(device=device)):
+        if isinstance(found, Exception):
+            yield {"path": str(file), "error": str(found)}
+            continue
+        best = [
+            {"class": classifier.classes[place], "probability": float(found[place])}
+            for place in found.argsort()[::-1][: max(1, top)]
+        ]
+        yield {"path": str(file), **best[0], "top": best}
+
+
+def _files(given: Sequence[Path]) -> Iterator[Path]:
+    from trainables.data.decode import SUFFIXES
+
+    for path in given:
+        if path.is_dir():
+            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            if not found:
+                raise InputError(f"{path}: no pictures in this folder.")
+            yield from found
+        elif path.exists():
+            yield path
+        else:
+            raise InputError(f"{path}: no such file or folder.")
+
+
+def _predict(options: argparse.Namespace) -> int:
+    answers = predict(
+        Path(options.model),
+        [Path(path) for path in options.pictures],
+        top=options.top,
+        imports=options.imports,
+        device=options.device,
+    )
+    good = []
+    for answer in answers:
+        if "error" in answer:
+            print(f"{answer['path']}: {answer['error']}", file=sys.stderr)
+        else:
+            good.append(answer)
+    if options.json:
+        print(json.dumps(good, indent=2, ensure_ascii=False))
+    elif options.csv:
+        _print_csv(good)
+    elif good:
+        _print_table(good)
+    return 0 if good else 1
+
+
+def _print_csv(answers: list[dict[str, Any]]) -> None:
+    writer = csv.writer(sys.stdout)
+    places = range(2, len(answers[0]["top"]) + 1) if answers else range(0)
+    writer.writerow(
+        [
+            "path",
+            "class",
+            "probability",
+            *(f"{name}_{n}" for n in places for name in ("class", "probability")),
+        ]
+    )
+    for answer in answers:
+        writer.writerow([answer["path"], *(best[key] for best in answer["top"] for key in best)])
+
+
+def _print_table(answers: list[dict[str, Any]]) -> None:
+    table = Table("picture", "class", "probability", "next best", box=None)
+    for answer in answers:
+        others = ", ".join(f"{best['class']} {best['probability']:.3f}" for best in answer["top"][1:])
+        table.add_row(
+            escape(answer["path"]), escape(answer["class"]), f"{answer['probability']:.3f}", escape(others)
+        )
+    Console(highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""What a running search shows in the terminal: a live panel, or plain lines where output is piped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from search.engine import Engine
+from search.trials import Outcome, TrialRecord, ranked
+
+PIPED_EVERY_S = 15.0
+MAIN_SETTINGS = ("model.name", "optim.lr", "augment.strength", "freeze.epoch", "loss.label_smoothing")
+
+
+class Progress:
+    """Follows an engine's records.
+
+    Args:
+        concurrency: Trials at a time, for the time left.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        console: Console,
+        *,
+        concurrency: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine, self._console, self._concurrency, self._clock = engine, console, concurrency, clock
+        self._started = clock()
+        self._epochs_before = self._epochs()
+        self._told = {record.number for record in engine.records if record.outcome}
+        self._last_line = clock()
+        self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.tick()
+        if self._live:
+            self._live.update(Text(self.line()))
+            self._live.stop()
+
+    def tick(self) -> None:
+        """Shows what is new; cheap enough to be called many times a second."""
+        for record in self._engine.records:
+            if record.outcome and record.number not in self._told:
+                self._told.add(record.number)
+                self._console.print(escape(self._ended(record)), highlight=False)
+        if self._live:
+            self._live.update(Text(self.line()))
+        elif self._clock() - self._last_line >= PIPED_EVERY_S:
+            self._last_line = self._clock()
+            self._console.print(escape(self.line()), highlight=False)
+
+    def line(self) -> str:
+        """The state of the search in one sentence."""
+        records = self._engine.records
+        count = {outcome: sum(record.outcome is outcome for record in records) for outcome in Outcome}
+        done = sum(count.values())
+        parts = [f"{done} of {self._engine.trials} trials done"]
+        details = [
+            f"{number} {outcome.value.replace('_', ' ')}" for outcome, number in count.items() if number
+        ]
+        if details:
+            parts[0] += f" ({', '.join(details)})"
+        parts.append(f"{len(records) - done} running")
+        minutes = (self._clock() - self._started) / 60
+        epochs = self._epochs() - self._epochs_before
+        if epochs and minutes > 0:
+            parts.append(f"{epochs / minutes:.1f} epochs/min")
+        left = self._minutes_left(minutes, epochs)
+        if left is not None:
+            parts.append(f"about {left:.0f} min left" if left >= 1 else "under a minute left")
+        best = ranked(records, self._engine.metric)[:1]
+        if best and (score := best[0].score(self._engine.metric)) is not None:
+            parts.append(f"best {_score(score)} (trial {best[0].number}: {main_settings(best[0])})")
+        return " | ".join(parts)
+
+    def _epochs(self) -> int:
+        return sum(len(record.history) for record in self._engine.records)
+
+    def _minutes_left(self, minutes: float, epochs: int) -> float | None:
+        """By the epochs that an ended trial took on average; None until three have ended."""
+        ended = [record for record in self._engine.records if record.outcome]
+        if len(ended) < 3 or not epochs:
+            return None
+        a_trial = sum(record.epochs_done for record in ended) / len(ended)
+        running = [record for record in self._engine.records if not record.outcome]
+        still = max(0, self._engine.trials - len(ended)) * a_trial - sum(len(r.history) for r in running)
+        return max(0.0, still) * minutes / epochs
+
+    def _ended(self, record: TrialRecord) -> str:
+        what = {
+            Outcome.COMPLETE: "complete",
+            Outcome.STOPPED: f"stopped after epoch {record.epochs_done}",
+            Outcome.DIVERGED: f"diverged in epoch {record.epochs_done}",
+            Outcome.OUT_OF_MEMORY: "out of memory",
+            Outcome.FAILED: f"failed: {record.error}",
+            Outcome.TIMED_OUT: f"timed out: {record.error}",
+        }[record.outcome or Outcome.FAILED]
+        score = record.score(self._engine.metric)
+        shown = f"{_score(score)} " if score is not None else ""
+        return f"trial {record.number:>3}  {shown}{what}  {main_settings(record)}, {record.seconds:.0f} s"
+
+
+def main_settings(record: TrialRecord) -> str:
+    """A trial's most telling settings, such as `plain_cnn, lr 0.0021, strength 0.4`."""
+    values = _flat(record.trial.recipe)
+    varied = {name.split("@")[0] for name in record.trial.params} | {"model.name"}
+    shown = [name for name in MAIN_SETTINGS if name in varied and name in values]
+    return ", ".join(
+        str(values[name]) if name == "model.name" else f"{name.split('.')[-1]} {_short(values[name])}"
+        for name in shown
+    )
+
+
+def _flat(recipe: dict[str, Any]) -> dict[str, Any]:
+    return {
+        f"{section}.{name}": value
+        for section, values in recipe.items()
+        if isinstance(values, dict)
+        for name, value in values.items()
+    }
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _score(value: float) -> str:
+    return f"{value:.4f}"

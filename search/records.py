@@ -1,0 +1,154 @@
+"""The records of a search: one append-only file of JSON lines, the truth from which all else is derived.
+
+Each line is one event: `session` (the driver started), `trial` (a trial was decided on), `epoch`,
+`retry` (its process was lost, it starts again from its checkpoint) and `end`. A line counts once its
+newline is written; a torn last line, left by a killed driver, is dropped at the next start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from search.trials import Epoch, Outcome, Trial, TrialRecord
+from spaces.errors import InputError
+
+FILE = "records.jsonl"
+
+
+class RecordsError(InputError):
+    """The records file holds a line that this program did not write."""
+
+
+@dataclass
+class Records:
+    """A search as its records tell it."""
+
+    trials: dict[int, TrialRecord] = field(default_factory=dict)
+    """By trial number, in order."""
+    sessions: list[tuple[float, float]] = field(default_factory=list)
+    """Start and last sign of life of each run of the driver, in seconds since the Unix epoch."""
+    order: list[Epoch] = field(default_factory=list)
+    """All epochs in the order in which they arrived: what a scheduler is rebuilt from."""
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds that drivers have spent on this search, over all sessions."""
+        return sum(last - start for start, last in self.sessions)
+
+    def all(self) -> list[TrialRecord]:
+        """The trials by number."""
+        return [self.trials[number] for number in sorted(self.trials)]
+
+    def apply(self, event: dict[str, Any]) -> None:
+        """Takes one event in.
+
+        Raises:
+            KeyError, TypeError, ValueError: The event is not of the form that `RecordFile` writes.
+        """
+        kind, moment = event["event"], float(event["time"])
+        if kind == "session":
+            self.sessions.append((moment, moment))
+            return
+        if self.sessions:
+            self.sessions[-1] = (self.sessions[-1][0], max(self.sessions[-1][1], moment))
+        if kind == "trial":
+            trial = Trial(**event["trial"])
+            self.trials.setdefault(trial.number, TrialRecord(trial, started=moment))
+            return
+        record = self.trials[event["trial"]]
+        if kind == "epoch":
+            epoch = Epoch(**{key: value for key, value in event.items() if key != "event"})
+            if epoch.epoch > record.epochs_done:
+                record.history.append(epoch)
+                self.order.append(epoch)
+        elif kind == "retry":
+            record.retries += 1
+        elif kind == "end":
+            record.outcome = Outcome(event["outcome"])
+            record.ended, record.error, record.traceback = moment, event["error"], event["traceback"]
+        else:
+            raise ValueError(f"unknown event {kind!r}")
+
+
+def read(path: Path) -> Records:
+    """The records in `path`, whole lines only; empty when there is no file.
+
+    Raises:
+        RecordsError: A whole line is not one of ours; the message says which.
+    """
+    records = Records()
+    for number, line in enumerate(_whole_lines(path), start=1):
+        try:
+            records.apply(json.loads(line))
+        except (KeyError, TypeError, ValueError, AttributeError) as fault:
+            raise RecordsError(
+                f"{path}, line {number}: not a record of this program ({type(fault).__name__}: {fault}). "
+                "Restore the file from a copy, or start a new search under another --name."
+            ) from fault
+    return records
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line
+
+
+class RecordFile:
+    """Appends to the records, and keeps what they say at hand in `records`.
+
+    Each event is one `write` of one line, so that a kill at any moment leaves whole lines and at most
+    one torn one. NaN is written as JSON's common extension `NaN`.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self.records = read(path)
+        self._clock = clock
+        whole = sum(len(line) for line in _whole_lines(path))
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        os.ftruncate(self._fd, whole)
+        os.lseek(self._fd, 0, os.SEEK_END)
+
+    def session(self) -> None:
+        """The driver starts."""
+        self._append({"event": "session"})
+
+    def trial(self, trial: Trial) -> None:
+        """A trial has been decided on and is about to run."""
+        self._append({"event": "trial", "trial": asdict(trial)})
+
+    def epoch(self, epoch: Epoch) -> None:
+        """A trial reported an epoch; one that is already recorded is not written again."""
+        if epoch.epoch > self.records.trials[epoch.trial].epochs_done:
+            self._append({"event": "epoch", **asdict(epoch)})
+
+    def retry(self, trial: int) -> None:
+        """A trial's process was lost; it starts again from its checkpoint."""
+        self._append({"event": "retry", "trial": trial})
+
+    def end(
+        self, trial: int, outcome: Outcome, error: str | None = None, traceback: str | None = None
+    ) -> None:
+        """A trial has ended."""
+        self._append(
+            {"event": "end", "trial": trial, "outcome": outcome, "error": error, "traceback": traceback}
+        )
+
+    def _append(self, event: dict[str, Any]) -> None:
+        event = {**event, "time": self._clock()}
+        os.write(self._fd, json.dumps(event, ensure_ascii=False).encode() + b"\n")
+        self.records.apply(event)
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._fd)

@@ -1,0 +1,43 @@
+"""What the records say, as plain values: pure functions of a `SearchView`, without any drawing."""
+
+from search.report.facts.curves import BestSoFar, Curve, best_over_time, learning_curves
+from search.report.facts.data import DataFacts, data_facts
+from search.report.facts.importance import MIN_TRIALS, Importance, importances
+from search.report.facts.settings import (
+    FAMILY,
+    Setting,
+    families,
+    family,
+    setting_values,
+    settings_against_score,
+    varied_paths,
+)
+from search.report.facts.summary import Command, Leader, Summary, summary
+from search.report.facts.table import ranked_table
+from search.report.facts.view import SearchView, outcome_name
+
+__all__ = [
+    "FAMILY",
+    "MIN_TRIALS",
+    "BestSoFar",
+    "Command",
+    "Curve",
+    "DataFacts",
+    "Importance",
+    "Leader",
+    "SearchView",
+    "Setting",
+    "Summary",
+    "best_over_time",
+    "data_facts",
+    "families",
+    "family",
+    "importances",
+    "learning_curves",
+    "outcome_name",
+    "ranked_table",
+    "setting_values",
+    "settings_against_score",
+    "summary",
+    "varied_paths",
+]

@@ -1,0 +1,139 @@
+"""The search in a few sentences: what was searched, what won, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any, NamedTuple
+
+from search.report import text
+from search.report.facts.data import data_facts
+from search.report.facts.settings import FAMILY, families, family, setting_values, varied_paths
+from search.report.facts.view import SearchView, outcome_name
+from search.trials import Outcome, TrialRecord, ranked
+
+
+class Command(NamedTuple):
+    """Something to type next."""
+
+    purpose: str
+    line: str
+
+
+class Leader(NamedTuple):
+    """The trial at the top of the table."""
+
+    trial: int
+    family: str
+    score: float
+    settings: dict[str, Any]
+    """By path, without the family."""
+    cost: str
+
+
+class Summary(NamedTuple):
+    """What a page says first."""
+
+    headline: str
+    sentences: list[str]
+    outcomes: dict[str, int]
+    """Trials by how they ended, in the order of `Outcome`; none with zero."""
+    leader: Leader | None
+    """None as long as no trial has a score."""
+    commands: list[Command]
+
+
+def summary(view: SearchView) -> Summary:
+    """The summary of a search in any state, also one without a single trial with a score."""
+    names = [outcome_name(record, view.state) for record in view.records]
+    order = [str(outcome) for outcome in Outcome] + ["running", "cut off"]
+    outcomes = {name: names.count(name) for name in order if name in names}
+    best = next(iter(ranked(view.records, view.metric)), None)
+    leader = _leader(view, best) if best else None
+    told = (_searched(view), _data(view), _ended(outcomes), _caveat(best) if best and leader else "")
+    return Summary(
+        headline=_headline(view, leader),
+        sentences=[sentence for sentence in told if sentence],
+        outcomes=outcomes,
+        leader=leader,
+        commands=_commands(view, leader is not None),
+    )
+
+
+def _leader(view: SearchView, best: TrialRecord) -> Leader | None:
+    score = best.score(view.metric)
+    if score is None:
+        return None
+    paths = [path for path in varied_paths(view.records) if path != FAMILY]
+    cost = f"{text.count(best.epochs_done, 'epoch')} in {text.duration(best.seconds)}"
+    return Leader(best.number, family(best), score, setting_values(best, paths), cost)
+
+
+def _headline(view: SearchView, leader: Leader | None) -> str:
+    if leader is None:
+        return "No trial has a score yet" if view.state == "running" else "No trial has a score"
+    verb = "wins with" if view.state == "finished" else "leads with"
+    return f"{leader.family} {verb} {text.score(leader.score, view.metric.name)} {view.metric.title}"
+
+
+def _searched(view: SearchView) -> str:
+    asked = view.settings.get("trials")
+    tried = text.count(len(view.records), "trial")
+    if asked and asked != len(view.records):
+        tried = f"{len(view.records):,} of {text.count(asked, 'trial')}"
+    kinds = text.count(len(families(view.records)), "family", "families")
+    where = f" from the space {view.settings['space']}" if view.settings.get("space") else ""
+    length = view.settings.get("max_epochs")
+    upto = f", up to {text.count(length, 'epoch')} each" if length else ""
+    workers = view.settings.get("concurrency")
+    beside = f", {workers} at a time" if workers and workers > 1 else ""
+    seed = f", seed {view.settings['seed']}" if view.settings.get("seed") is not None else ""
+    return (
+        f"{tried} of {kinds}{where}{upto}{beside}{seed}, in {text.duration(view.elapsed_s)}."
+        if view.records
+        else f"No trial has started{where}{upto}{seed}."
+    )
+
+
+def _data(view: SearchView) -> str:
+    data = data_facts(view)
+    if data is None:
+        return ""
+    parts = ", ".join(f"{n:,} {part}" for part, n in data.totals.items())
+    total = text.count(sum(data.totals.values()), "picture")
+    return f"{total} from {data.source} in {text.count(len(data.counts), 'class', 'classes')}: {parts}."
+
+
+def _ended(outcomes: dict[str, int]) -> str:
+    means = {
+        "stopped": "stopped early as too weak",
+        "timed_out": "timed out",
+        "out_of_memory": "out of memory",
+    }
+    told = ", ".join(f"{n:,} {means.get(name, name)}" for name, n in outcomes.items())
+    return f"Outcomes: {told}." if told else ""
+
+
+def _caveat(best: TrialRecord) -> str:
+    """A score that steered the choice promises too much: said where the score stands."""
+    short = ""
+    if best.outcome is not None and best.epochs_done < best.trial.epochs:
+        short = f"The best trial ran {best.epochs_done} of its {text.count(best.trial.epochs, 'epoch')}. "
+    return (
+        f"{short}Validation scores steered the search and flatter its best trials a little; the number to "
+        "trust is the test score of the retrained model."
+    )
+
+
+def _commands(view: SearchView, scored: bool) -> list[Command]:
+    name, folder = shlex.quote(view.name), shlex.quote(f"results/{view.name}")
+    again = f"python -m search.run --name {name} --resume"
+    retrain = Command("Train the winner for real and export it", f"python -m search.retrain {folder}")
+    predict = Command(
+        "Then name what is in a picture", f"python -m search.predict {folder}/model PICTURE-OR-FOLDER"
+    )
+    if view.state == "running":
+        return [Command("Look again at a later moment", f"python -m search.leaderboard {folder}")]
+    if view.state != "finished":
+        return [Command("Go on where it ended", again), *([retrain, predict] if scored else [])]
+    more = 2 * len(view.records) or 16
+    return [*([retrain, predict] if scored else []), Command("Search on", f"{again} --trials {more}")]

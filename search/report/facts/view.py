@@ -1,0 +1,39 @@
+"""What all facts are made from: a search as it stands at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search.trials import Metric, TrialRecord
+
+
+@dataclass(frozen=True)
+class SearchView:
+    """One search, read once; every fact on a page is derived from the same view."""
+
+    name: str
+    """The search's name, which is also its folder's name under `results/`."""
+    metric: Metric
+    """What the trials are ranked by."""
+    records: list[TrialRecord]
+    """By trial number."""
+    settings: dict[str, Any]
+    """What was asked for: `data`, `space`, `trials`, `max_epochs`, `seed`, `concurrency`; any may lack."""
+    state: str
+    """`running`, `finished`, `interrupted` (by its user) or `cut off` (its driver died)."""
+    elapsed_s: float
+    """Seconds that drivers have spent on the search, over all sessions."""
+    data: dict[str, Any]
+    """The report of `trainables.data.dataset.prepare`; any key may lack."""
+    sessions: Sequence[tuple[float, float]] = ()
+    """Start and end of each run of the driver, in seconds since the Unix epoch; the time between them is
+    left out of time axes. Empty: one session."""
+
+
+def outcome_name(record: TrialRecord, state: str) -> str:
+    """The trial's outcome; for one without, `running`, or `cut off` when nothing runs any more."""
+    if record.outcome is not None:
+        return str(record.outcome)
+    return "running" if state == "running" else "cut off"

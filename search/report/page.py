@@ -1,0 +1,108 @@
+"""The leaderboard: one self-contained HTML file and one CSV, both from the same ranked table."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import os
+import secrets
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from search.report import facts, rows, style, text
+from search.report.facts import SearchView
+from search.report.sections import Sections
+
+HERE = Path(__file__).parent
+PAGE = "leaderboard.html"
+TABLE = "leaderboard.csv"
+
+
+def write_leaderboard(folder: Path, view: SearchView) -> Path:
+    """Writes `leaderboard.html` and `leaderboard.csv` into the folder and returns the page's path.
+
+    Each file appears whole or not at all: it is written beside its place and moved there.
+
+    Raises:
+        OSError: The folder does not exist or cannot be written to.
+    """
+    table = facts.ranked_table(view)
+    _replace(folder / TABLE, csv_text(table))
+    _replace(folder / PAGE, page_text(view, table))
+    return folder / PAGE
+
+
+def _replace(path: Path, content: str) -> None:
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        beside.write_text(content, encoding="utf-8", newline="")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """The ranked table as CSV (RFC 4180, but with newlines alone as line ends), in full precision."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows([rows.in_full(value) for value in row] for row in table.itertuples(index=False))
+    return out.getvalue()
+
+
+def page_text(view: SearchView, table: pd.DataFrame) -> str:
+    """The whole page. It loads nothing, and its policy forbids the browser to load anything.
+
+    Only the page's own scripts run: the policy names them by their hashes, so that even a name that got
+    past the escaping could not bring in code.
+    """
+    palette = style.colours(facts.families(view.records))
+    summary = facts.summary(view)
+    sections = Sections(view, palette, summary.leader.trial if summary.leader else None)
+    scripts = [get_plotlyjs(), (HERE / "page.js").read_text(encoding="utf-8")]
+    return _template().render(
+        view=view,
+        summary=summary,
+        palette=palette,
+        marks=rows.legend(summary.outcomes),
+        columns=rows.columns(table, view),
+        rows=rows.rows(table, view, palette),
+        sections=sections,
+        figures_json=script_json(sections.plain_figures()),
+        css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        scripts=[Markup(source) for source in scripts],
+        script_hashes=[_hash(source) for source in scripts],
+        text=text,
+    )
+
+
+def script_json(value: Any) -> Markup:
+    """JSON for a `<script type="application/json">`: no byte of it can end the element."""
+    dumped = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup(dumped.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return "sha256-" + base64.b64encode(digest).decode()

@@ -1,0 +1,121 @@
+"""Which figures stand on the page, and where."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from search.report import facts, figures, parallel, style
+from search.report.facts import SearchView
+
+MOST_SLICES = 9
+"""Settings that get a figure of their own: the most important ones."""
+MOST_AXES = 11
+"""Settings in the parallel coordinates."""
+COMPARED = 3
+"""Trials whose training and validation curves are drawn against each other."""
+FEWEST_FOR_PARALLEL = 2
+AXIS_PX = 92
+"""Width of one parallel axis with its labels."""
+
+
+class Chart(NamedTuple):
+    """A figure's place on the page."""
+
+    id: str
+    title: str
+    height: int
+    """In CSS pixels, kept free until the figure is drawn."""
+    width: int = 0
+    """In CSS pixels, the least that it can be read at."""
+
+
+class Sections:
+    """The figures of a page; a section without anything to show is empty or None.
+
+    Args:
+        palette: A colour a family.
+        leader: The trial at the top of the table, None without one.
+    """
+
+    def __init__(self, view: SearchView, palette: dict[str, str], leader: int | None) -> None:
+        self._view, self._palette, self._leader = view, palette, leader
+        self._figures: dict[str, go.Figure] = {}
+        self.importances = facts.importances(view)
+        self.judged_from = facts.MIN_TRIALS
+        self.data = facts.data_facts(view)
+        self.part_colours = style.part_colours(self.data.parts) if self.data else {}
+        settings = self._by_importance()
+        self.curves = self._curves()
+        self.slices = self._slices(settings)
+        self.parallel = self._parallel(settings)
+        self.importance = self._importance()
+        self.best = self._best()
+        self.pictures = self._pictures()
+
+    def plain_figures(self) -> dict[str, Any]:
+        """The figures by chart id, as plotly's JSON; NaN has become null."""
+        return {name: json.loads(figure.to_json()) for name, figure in self._figures.items()}
+
+    def _add(self, name: str, title: str, figure: go.Figure, width: int = 0) -> Chart:
+        self._figures[name] = figure
+        return Chart(name, title, int(figure.layout.height), width)
+
+    def _by_importance(self) -> list[facts.Setting]:
+        """The settings that took more than one value, the most important first."""
+        places = {item.path: place for place, item in enumerate(self.importances)}
+        settings = [s for s in facts.settings_against_score(self._view) if len(set(map(str, s.values))) > 1]
+        return sorted(settings, key=lambda setting: places.get(setting.path, len(places)))
+
+    def _curves(self) -> list[Chart]:
+        metric = self._view.metric
+        shown = {metric.name: metric.title, "val_loss": "validation loss", "train_loss": "training loss"}
+        parts = {"loss": "loss", "accuracy": "accuracy"}
+        needed = [*shown, *(f"{side}_{part}" for part in parts for side in ("train", "val"))]
+        found = facts.learning_curves(self._view, needed)
+        if not found:
+            return []
+        charts = [
+            self._add(
+                f"curves-{name}", title, figures.curves(found, name, title, self._palette, self._leader)
+            )
+            for name, title in shown.items()
+        ]
+        best = [curve for curve in found if len(curve.passes) > 1][:COMPARED]
+        if best:
+            for part, title in parts.items():
+                figure = figures.train_against_validation(best, part, title, self._palette)
+                which = f"best {len(best)}" if len(best) > 1 else "best"
+                charts.append(self._add(f"best-{part}", f"{which}: {title}", figure))
+        return charts
+
+    def _slices(self, settings: list[facts.Setting]) -> list[Chart]:
+        shown = settings[:MOST_SLICES]
+        scores = [score for setting in shown for score in setting.scores]
+        drawn = [figures.slice_of(s, self._view.metric, self._palette, scores) for s in shown]
+        return [self._add(f"slice-{i}", s.path, drawn[i]) for i, s in enumerate(shown)]
+
+    def _parallel(self, settings: list[facts.Setting]) -> Chart | None:
+        trials = {trial for setting in settings for trial in setting.trials}
+        if len(trials) < FEWEST_FOR_PARALLEL:
+            return None
+        family_first = sorted(settings[:MOST_AXES], key=lambda setting: setting.path != facts.FAMILY)
+        figure = parallel.parallel_coordinates(family_first, self._view.metric, self._palette)
+        return self._add("parallel", "", figure, width=AXIS_PX * (len(family_first) + 1))
+
+    def _importance(self) -> Chart | None:
+        if not any(item.share is not None for item in self.importances):
+            return None
+        return self._add("importance", "", figures.importance(self.importances))
+
+    def _best(self) -> Chart | None:
+        found = facts.best_over_time(self._view)
+        figure = figures.best_over_time(found, self._view.metric, self._palette)
+        return self._add("best", "", figure) if found else None
+
+    def _pictures(self) -> Chart | None:
+        if self.data is None:
+            return None
+        return self._add("pictures", "", figures.pictures(self.data, self.part_colours))

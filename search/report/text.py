@@ -1,0 +1,64 @@
+"""Numbers, scores and durations as people read them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+_GAP = "\u00a0"
+"""Between a number and its unit, where a line must not break."""
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share of 1, to be shown in percent: accuracies and F1 scores are."""
+    return metric.endswith(("accuracy", "_f1"))
+
+
+def number(value: float) -> str:
+    """Three significant digits: `0.000213`, `64`, `1,230`."""
+    if isinstance(value, int) or not math.isfinite(value):
+        return f"{value:,}"
+    if value == 0:
+        return "0"
+    digits = 2 - math.floor(math.log10(abs(value)))
+    rounded = round(value, digits)
+    if abs(rounded) >= 100:
+        return f"{rounded:,.0f}"
+    return f"{rounded:.3g}"
+
+
+def score(value: float | None, metric: str) -> str:
+    """A score with its unit: `93.7%`, or three significant digits for a loss; `none` without one."""
+    if value is None:
+        return "none"
+    return f"{100 * value:.1f}%" if is_share(metric) else number(value)
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two largest units: `8.4 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}{_GAP}s" if seconds else f"0{_GAP}s"
+    whole = round(seconds)
+    for size, name, smaller, smaller_name in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size}{_GAP}{name}" + (f" {rest}{_GAP}{smaller_name}" if rest else "")
+    return f"{whole}{_GAP}s"
+
+
+def value(thing: Any) -> str:
+    """A setting's value: numbers short, everything else as it is; null and booleans as YAML has them."""
+    if thing is None:
+        return "null"
+    if isinstance(thing, bool):
+        return str(thing).lower()
+    return number(thing) if isinstance(thing, int | float) else str(thing)
+
+
+def count(n: int, noun: str, plural: str | None = None) -> str:
+    """`1 trial`, `16 trials`, `2 classes`."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"

@@ -1,0 +1,88 @@
+"""What a search leaves behind: leaderboard, table, study, the winner's config, and last the manifest."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from search.folder import SearchFolder, State
+from search.policy.sampler import Sampler, write_study
+from search.report.facts import SearchView
+from search.report.page import write_leaderboard
+from search.trials import Metric, Outcome, TrialRecord, ranked
+from spaces.recipe import Recipe
+from spaces.recipe_files import TrialConfig
+
+
+def view(folder: SearchFolder, state: State) -> SearchView:
+    """A search as its page shows it, from its folder alone."""
+    settings, records = folder.settings(), folder.records()
+    data = folder.read_json(folder.data_file)
+    return SearchView(
+        name=settings.name,
+        metric=settings.scored_by,
+        records=records.all(),
+        settings=settings.model_dump(mode="json", exclude={"cache_dir"}),
+        state=str(state),
+        elapsed_s=records.elapsed_s,
+        data=data,
+    )
+
+
+def write_page(folder: SearchFolder, state: State) -> Path:
+    """Builds leaderboard.html and leaderboard.csv from the records, at any time."""
+    return write_leaderboard(folder.path, view(folder, state))
+
+
+def winner(records: list[TrialRecord], metric: Metric) -> TrialRecord | None:
+    """The best trial, or None when no trial has a score."""
+    best = ranked(records, metric)[:1]
+    return best[0] if best and best[0].score(metric) is not None else None
+
+
+def config_of(record: TrialRecord) -> TrialConfig:
+    """What a retrain repeats of a trial: its recipe and length, and what was decided on the way.
+
+    A trial that was cut short is retrained at its full length: only a complete trial's own end, by its
+    patience, is a decision to repeat.
+    """
+    complete = record.outcome is Outcome.COMPLETE
+    return TrialConfig(
+        recipe=Recipe.model_validate(record.trial.recipe),
+        epochs=record.trial.epochs,
+        seed=record.trial.seed,
+        lr_scales=tuple(epoch.metrics["lr_scale"] for epoch in record.history) if complete else None,
+    )
+
+
+def write_results(folder: SearchFolder, sampler: Sampler, state: State) -> TrialRecord | None:
+    """Writes everything that is derived from the records; the manifest comes last.
+
+    Returns:
+        The winner, if any trial has a score.
+    """
+    settings, records = folder.settings(), folder.records().all()
+    best = winner(records, settings.scored_by)
+    if best is not None:
+        score = best.score(settings.scored_by)
+        config_of(best).save(
+            folder.best_file,
+            f"The best trial of search {settings.name}: trial {best.number}, {settings.scored_by.title} "
+            f"{score:.4f} after {best.epochs_done} of {best.trial.epochs} epochs.\n"
+            f"Train it for real: python -m search.retrain {folder.path}",
+        )
+    write_study(folder.study_file, settings.name, sampler.study.trials, settings.scored_by)
+    if state is State.FINISHED:
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)  # every trial has ended: none is needed
+    manifest = {
+        "state": str(state),
+        "written": time.time(),
+        "trials": len(records),
+        "best_trial": None if best is None else best.number,
+        "best_score": None if best is None else best.score(settings.scored_by),
+        "metric": settings.metric,
+    }
+    write_page(folder, state)
+    folder.write_json(folder.manifest_file, manifest)
+    return best

@@ -1,0 +1,207 @@
+"""`python -m search.run`: a search, from pictures to a leaderboard."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from search.command import INTERRUPTED, guarded
+from search.folder import RESULTS, FolderError, SearchFolder, State
+from search.settings import Settings
+from search.trials import METRICS
+from trainables.data import default_cache_dir
+
+DESCRIPTION = """\
+Searches for the best image classifier: trains many recipes on your pictures, stops the weak ones early,
+and ends with a leaderboard and the winner's config under results/NAME/.
+"""
+EXAMPLES = """\
+examples:
+  python -m search.run                                  the built-in demo, in a few minutes
+  python -m search.run --data ~/pictures --dry-run      check everything and print the plan
+  python -m search.run --data ~/pictures --name mine    search; one folder of pictures for each class
+  python -m search.run --name mine --resume             go on after Ctrl-C, a crash or a power cut
+  python -m search.run --name mine --resume --trials 40 add trials to a finished search
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line. Options that were not given are absent from the result."""
+    top = argparse.ArgumentParser(
+        prog="python -m search.run",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    what = top.add_argument_group("what is searched")
+    what.add_argument(
+        "--data",
+        metavar="PATH",
+        help="pictures: a folder with one folder a class; a folder with train/ val/ test/; a manifest (.csv "
+        "or .parquet: path, label, and if you like group and part); the Kaggle Simpsons download. "
+        "Default: the built-in demo",
+    )
+    what.add_argument("--classes", metavar="A,B,...", help="take only these classes")
+    what.add_argument(
+        "--min-per-class",
+        metavar="N",
+        type=int,
+        help=f"leave out classes with fewer pictures (default {_default('min_per_class')})",
+    )
+    what.add_argument(
+        "--space",
+        metavar="NAME|FILE",
+        help="demo (seconds a trial), scratch (random weights), finetune (pretrained), or your own YAML "
+        "file. Default: demo for the demo's pictures, else scratch",
+    )
+    what.add_argument(
+        "--import",
+        dest="imports",
+        metavar="MODULE",
+        action="append",
+        help="a module that registers networks of your own with timm; may be repeated",
+    )
+    how = top.add_argument_group("how much")
+    how.add_argument("--trials", metavar="N", type=int, help=f"recipes to try (default {_default('trials')})")
+    how.add_argument(
+        "--max-epochs",
+        metavar="N",
+        type=int,
+        help=f"full length of a trial, in passes over the training part (default {_default('max_epochs')})",
+    )
+    how.add_argument(
+        "--metric",
+        choices=sorted(METRICS),
+        help="ranks trials (default {})".format(_default("metric")),
+    )
+    how.add_argument(
+        "--reduction",
+        metavar="N",
+        type=int,
+        help=f"at each rung one trial in N goes on (default {_default('reduction')})",
+    )
+    how.add_argument("--seed", metavar="N", type=int, help="of split, sampler and trials (default 0)")
+    where = top.add_argument_group("where it runs")
+    where.add_argument(
+        "--ray",
+        metavar="auto|local|ADDRESS",
+        help="auto (default) joins a running Ray cluster, else starts Ray here; local always starts one",
+    )
+    where.add_argument("--concurrency", metavar="N", type=int, help="trials at a time (default: what fits)")
+    where.add_argument("--workers-per-trial", metavar="N", type=int, help="processes a trial (default 1)")
+    where.add_argument("--cpus-per-trial", metavar="N", type=float, help="CPUs of each worker")
+    where.add_argument(
+        "--gpus-per-trial", metavar="N", type=float, help="GPUs of each worker; a fraction shares a GPU"
+    )
+    where.add_argument(
+        "--timeout-min",
+        metavar="N",
+        type=float,
+        help=f"give a trial up that reports no epoch for so long (default {_default('timeout_min'):g})",
+    )
+    where.add_argument("--cache-dir", metavar="DIR", help=f"decoded pictures (default {default_cache_dir()})")
+    result = top.add_argument_group("the result")
+    result.add_argument("--name", metavar="NAME", help="folder under results/ (default: by data and time)")
+    result.add_argument(
+        "--resume",
+        action="store_true",
+        default=False,
+        help="go on with the search of this --name; what is not given stays as it was",
+    )
+    result.add_argument(
+        "--dry-run",
+        action="store_true",
+        default=False,
+        help="check everything, print the plan, start nothing",
+    )
+    return top
+
+
+def _default(name: str) -> Any:
+    return Settings.model_fields[name].default
+
+
+def settings_from(given: dict[str, Any], *, resume: bool) -> Settings:
+    """The settings that options ask for; on a resume, over those that the search had.
+
+    Raises:
+        FolderError: `resume` without a name, or of a search that is not there.
+        ValidationError: A value is out of range.
+    """
+    given = dict(given)
+    if "classes" in given:
+        given["classes"] = tuple(name.strip() for name in given["classes"].split(",") if name.strip())
+    if "data" in given:
+        given["data"] = str(Path(given["data"]).expanduser())
+    if resume:
+        if "name" not in given:
+            raise FolderError("--resume needs the --name of a search; python -m search.list shows them.")
+        stored = SearchFolder.open(RESULTS / given["name"]).settings().model_dump()
+        return Settings.model_validate({**stored, **given})
+    source = Path(given["data"]).resolve().name if given.get("data") else "demo"
+    defaults = {
+        "name": f"{source}-{time.strftime('%Y%m%d-%H%M%S')}",
+        "space": "scratch" if given.get("data") else "demo",
+        "cache_dir": str(default_cache_dir()),
+    }
+    return Settings.model_validate({**defaults, **given})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Its exit status: 0, 2 for a fault of the input, 130 when interrupted."""
+    given = vars(parser().parse_args(arguments))
+    return guarded(lambda: _run(given))
+
+
+def _run(given: dict[str, Any]) -> int:
+    console = Console(highlight=False, soft_wrap=True)
+    resume, dry_run = given.pop("resume"), given.pop("dry_run")
+    settings = settings_from(given, resume=resume)
+    if not resume and (RESULTS / settings.name).exists():
+        SearchFolder.create(RESULTS / settings.name)  # refuses, before minutes go into the pictures
+    # Only now: torch and Ray take seconds to import, and a mistyped option should not.
+    from search import experiment
+    from search.plan import describe, make_plan
+
+    plan = make_plan(settings, console)
+    table = Table.grid(padding=(0, 2))
+    for name, value in describe(plan):
+        table.add_row(f"[bold]{name}[/]", escape(value))
+    console.print(table)
+    if dry_run:
+        console.print("The plan is sound; nothing was started (--dry-run).")
+        return 0
+    finished = (experiment.resume if resume else experiment.start)(plan)
+    _say_result(console, finished, settings)
+    return INTERRUPTED if finished.state is State.INTERRUPTED else 0
+
+
+def _say_result(console: Console, finished: Any, settings: Settings) -> None:
+    from search.progress import main_settings
+
+    metric, best = settings.scored_by, finished.best
+    if best is None:
+        console.print("No trial has a score yet.")
+    else:
+        console.print(
+            f"Best: trial {best.number}, {metric.title} {best.score(metric):.4f} "
+            f"({escape(main_settings(best))})",
+        )
+    if finished.state is State.INTERRUPTED:
+        console.print(f"Go on with it:  python -m search.run --name {settings.name} --resume")
+    if best is not None:
+        console.print(f"Train it for real:  python -m search.retrain {finished.folder}")
+    console.print(f"Leaderboard:  {finished.folder / 'leaderboard.html'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

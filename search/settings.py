@@ -1,0 +1,76 @@
+"""The settings of a search: what `search.run` was asked for, written to `settings.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from search.trials import METRICS, Metric
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """Everything that a search is told. The defaults search the built-in demo."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """The search's folder under `results/`."""
+    data: str | None = None
+    """Folder or manifest of pictures; None is the built-in demo."""
+    space: str
+    """A built-in space's name, or a file."""
+    trials: Count = 16
+    """How many recipes are tried."""
+    max_epochs: Count = 12
+    """Full length of a trial, in passes over the training part."""
+    metric: str = "val_accuracy"
+    seed: Annotated[int, Field(ge=0)] = 0
+    classes: tuple[str, ...] | None = None
+    """Takes only these classes."""
+    min_per_class: Count = 10
+    imports: tuple[str, ...] = ()
+    """Modules that register networks of the user's own."""
+    reduction: Annotated[int, Field(ge=2)] = 3
+    """At each rung one trial in so many goes on."""
+    concurrency: Count | None = None
+    """Trials at a time; None: as many as fit."""
+    workers_per_trial: Count = 1
+    cpus_per_trial: Annotated[float, Field(gt=0)] | None = None
+    """CPUs of each worker; None: an equal share."""
+    gpus_per_trial: Annotated[float, Field(ge=0)] | None = None
+    """GPUs of each worker; None: one where there is one."""
+    timeout_min: Annotated[float, Field(gt=0)] = 30.0
+    """A trial that reports no epoch for so many minutes is given up."""
+    ray: str = "auto"
+    cache_dir: str
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in METRICS:
+            raise ValueError(f"must be one of {', '.join(METRICS)}")
+        return name
+
+    @field_validator("name")
+    @classmethod
+    def _a_folder_name(cls, name: str) -> str:
+        if not name or name != Path(name).name or name.startswith("."):
+            raise ValueError("must be the name of one folder: letters, digits, - and _")
+        return name
+
+    @property
+    def scored_by(self) -> Metric:
+        """The metric that ranks trials."""
+        return METRICS[self.metric]
+
+    def what_matters(self) -> dict[str, Any]:
+        """The settings that decide on trials and scores: a resumed search must have the same.
+
+        Data and space are compared by their contents, elsewhere.
+        """
+        names = ("max_epochs", "metric", "seed", "classes", "min_per_class", "imports", "reduction")
+        return {name: getattr(self, name) for name in names}

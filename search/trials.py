@@ -1,0 +1,161 @@
+"""What a trial is, and what became of it: the plain values that every other part of the search reads.
+
+Nothing here knows Ray, Optuna or torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """How a trial ended. A trial without an outcome is still running, or was cut off."""
+
+    COMPLETE = "complete"
+    """Ran its full length, or ended early by its own recipe's patience."""
+    STOPPED = "stopped"
+    """The scheduler stopped it at a rung: its score there was too low. A result, not a failure."""
+    DIVERGED = "diverged"
+    """Its loss was no longer finite. A result: the sampler learns that this corner is bad."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The device had too little memory for it. Says nothing about the recipe's quality."""
+    FAILED = "failed"
+    """It raised, or its process died more often than it is retried. The record holds the traceback."""
+    TIMED_OUT = "timed_out"
+    """It went without a report for longer than the limit, and its process was killed."""
+
+    @property
+    def scored(self) -> bool:
+        """Whether its last score says how good the recipe is."""
+        return self in (Outcome.COMPLETE, Outcome.STOPPED)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that every epoch reports and by which trials are ranked."""
+
+    name: str
+    """Key in an epoch's metrics."""
+    title: str
+    mode: str
+    """`max` or `min`."""
+
+    @property
+    def worst(self) -> float:
+        """A value that no finite score is worse than."""
+        return -math.inf if self.mode == "max" else math.inf
+
+    def gain(self, value: float) -> float:
+        """The value turned so that more is better."""
+        return value if self.mode == "max" else -value
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("val_accuracy", "validation accuracy", "max"),
+        Metric("val_macro_f1", "validation macro-F1", "max"),
+        Metric("val_loss", "validation loss", "min"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training to be done: a recipe, a seed and a length. Never where it runs."""
+
+    number: int
+    recipe: dict[str, Any]
+    """`Recipe.to_dict()`."""
+    params: dict[str, Any]
+    """The parameters that the sampler chose, by their names in the space; empty for a given recipe."""
+    seed: int
+    epochs: int
+    """Its full length, in epochs of its own recipe."""
+    origin: str = "sampled"
+    """`sampled` by the searcher, or `given` by the user or a starting recipe."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one trial reported at the end of one epoch."""
+
+    trial: int
+    epoch: int
+    """Counted from 1."""
+    passes: float
+    """Passes over the training part so far: the fidelity that the scheduler compares at."""
+    metrics: dict[str, float]
+    """See `trainables.loop.EpochMetrics` for the names; a diverged epoch may hold NaN."""
+    node: str = ""
+    device: str = ""
+    time: float = 0.0
+    """Seconds since the Unix epoch, when the driver received it."""
+
+
+@dataclass
+class TrialRecord:
+    """All that is known of one trial, put together from the records."""
+
+    trial: Trial
+    started: float
+    """Seconds since the Unix epoch."""
+    history: list[Epoch] = field(default_factory=list)
+    """By epoch, each epoch once."""
+    outcome: Outcome | None = None
+    ended: float | None = None
+    error: str | None = None
+    """The last line of what went wrong, for people."""
+    traceback: str | None = None
+    retries: int = 0
+    """How often it was started again because its process or machine was lost."""
+
+    @property
+    def number(self) -> int:
+        """The trial's number."""
+        return self.trial.number
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs reported so far."""
+        return self.history[-1].epoch if self.history else 0
+
+    @property
+    def passes(self) -> float:
+        """Passes over the training part so far."""
+        return self.history[-1].passes if self.history else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Training and validation time over its epochs."""
+        return sum(epoch.metrics.get("epoch_s", 0.0) for epoch in self.history)
+
+    def score(self, metric: Metric) -> float | None:
+        """The metric at the last epoch; None before the first report, or where it is not finite.
+
+        The last value, not the best: the retrained winner is exported after its last epoch, and picking
+        the luckiest epoch on the validation part would promise more than that.
+        """
+        if not self.history or self.outcome is Outcome.DIVERGED:
+            return None
+        value = self.history[-1].metrics.get(metric.name, math.nan)
+        return value if math.isfinite(value) else None
+
+
+def ranked(records: list[TrialRecord], metric: Metric) -> list[TrialRecord]:
+    """The trials from best to worst, by their last score, whether they ran their full length or not.
+
+    A trial that was stopped early rarely scores higher than one that went on; when it does, it is the
+    better one on less training. Ties go to the trial that came further, then to the earlier one. Trials
+    without a score come last.
+    """
+
+    def key(record: TrialRecord) -> tuple[bool, float, float, int]:
+        score = record.score(metric)
+        gain = 0.0 if score is None else metric.gain(score)
+        return (score is None, -gain, -record.passes, record.number)
+
+    return sorted(records, key=key)

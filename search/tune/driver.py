@@ -1,0 +1,92 @@
+"""Runs an engine's trials on Ray Tune until all have ended, or somebody interrupts."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from ray import tune
+
+from search.engine import Engine
+from search.tune.scheduler import EngineScheduler
+from search.tune.searcher import EngineSearcher
+from search.tune.trial import run_trial
+from search.tune.watch import StopAll, Watch
+from trainables.worker import Workplace
+
+MAX_LOSSES = 3
+"""How often a trial is started again after its process or machine was lost."""
+
+_ENVIRONMENT = {
+    # What a trial's own process needs no more: the records replace Tune's loggers and state.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the command line has its own
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What every trial gets."""
+
+    concurrency: int
+    cpus: float
+    """CPUs a worker."""
+    gpus: float
+    """GPUs a worker."""
+    workers: int = 1
+    """Workers a trial."""
+
+    @property
+    def per_worker(self) -> dict[str, float]:
+        """In Ray's terms."""
+        return {"CPU": self.cpus, "GPU": self.gpus} if self.gpus else {"CPU": self.cpus}
+
+
+def run(
+    engine: Engine,
+    place: Workplace,
+    resources: Resources,
+    *,
+    silence_s: float,
+    stop: StopAll,
+    tick: Callable[[], None],
+) -> None:
+    """Runs trials until the engine has no more, or `stop` is called.
+
+    Ray must be initialised. Every outcome is in the engine's records.
+    """
+    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
+    # A worker group lives in a placement group of its own. The function that waits for it must take none
+    # of the CPUs that the group needs, and Tune refuses a request for nothing: a crumb of the head node.
+    mine = resources.per_worker if resources.workers == 1 else {"node:__internal_head__": 0.001}
+    trainable = tune.with_resources(
+        tune.with_parameters(
+            partial(run_trial, workers=resources.workers, worker_resources=resources.per_worker), place=place
+        ),
+        tune.PlacementGroupFactory([mine]),
+    )
+    with tempfile.TemporaryDirectory(prefix="classifier-search-") as scratch:
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=EngineSearcher(engine),
+                scheduler=EngineScheduler(engine),
+                num_samples=-1,  # until the searcher says that it has finished
+                max_concurrent_trials=resources.concurrency,
+                reuse_actors=resources.workers == 1,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=scratch,
+                stop=stop,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=MAX_LOSSES),
+                callbacks=[Watch(engine, silence_s=silence_s, tick=tick)],
+            ),
+        ).fit()

@@ -1,0 +1,67 @@
+"""The function that Ray Tune runs for a trial: it starts a Ray Train trainer around our worker."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from functools import partial
+from typing import Any
+
+import ray.train
+import ray.tune
+from ray.train.torch import TorchTrainer
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from trainables.worker import Workplace, work
+
+
+def run_trial(
+    config: dict[str, Any], *, place: Workplace, workers: int, worker_resources: dict[str, float]
+) -> None:
+    """One trial.
+
+    With one worker, Ray Train runs the worker in this very process (its local mode): starting a worker
+    group takes seconds and several processes, more than many trials train for. With more it starts a
+    group, and this function only waits.
+    """
+    trial = config["trial"]
+    worker = partial(work, trial, place)
+    if workers == 1:
+        TorchTrainer(worker, scaling_config=ray.train.ScalingConfig(num_workers=0)).fit()
+        return
+    trainer = TorchTrainer(
+        worker,
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=workers,
+            use_gpu=worker_resources.get("GPU", 0) > 0,
+            resources_per_worker=worker_resources,
+        ),
+        run_config=ray.train.RunConfig(
+            name=f"group-{ray.tune.get_context().get_trial_id()}",
+            storage_path=ray.tune.get_context().get_trial_dir(),
+            callbacks=[TuneReportCallback()],
+        ),
+    )
+    try:
+        trainer.fit()
+    except ray.train.WorkerGroupError as fault:
+        if _is_a_loss(fault):
+            raise  # Tune starts the trial again, from its checkpoint
+        ray.tune.report({"message": json.dumps(_failure(trial["number"], fault))})
+
+
+def _is_a_loss(fault: ray.train.WorkerGroupError) -> bool:
+    """Whether a worker died, rather than raised."""
+    return any(isinstance(error, ray.exceptions.RayActorError) for error in fault.worker_failures.values())
+
+
+def _failure(number: int, fault: ray.train.WorkerGroupError) -> dict[str, Any]:
+    error = next(iter(fault.worker_failures.values()))
+    out_of_memory = "OutOfMemoryError" in str(error)
+    return {
+        "event": "end",
+        "trial": number,
+        "outcome": "out_of_memory" if out_of_memory else "failed",
+        "error": str(error).strip().splitlines()[-1],
+        "traceback": "".join(traceback.format_exception(error)),
+    }

@@ -1,0 +1,102 @@
+"""Watches the running trials from Tune's loop: lost processes, trials that hang, progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial as TuneTrial
+
+from search.engine import Engine
+from search.trials import Outcome
+from search.tune.unsaved import Unsaved
+
+
+class Watch(Unsaved, Callback):
+    """Tells the engine of lost trials, kills those that hang, and calls `tick` as time passes.
+
+    Args:
+        silence_s: A trial that reports nothing for this long is hanging: its process is killed, because
+            a thread cannot be, and with it the danger that it spoils the next trial of its actor.
+        tick: Called several times a second from the driver's loop.
+    """
+
+    def __init__(self, engine: Engine, *, silence_s: float, tick: Callable[[], None]) -> None:
+        self._engine, self._silence_s, self._tick = engine, silence_s, tick
+        self._heard: dict[str, float] = {}
+
+    def on_step_begin(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        """Once around Tune's loop."""
+        self._tick()
+        now = time.monotonic()
+        for trial in trials:
+            if trial.status == TuneTrial.RUNNING and now - self._heard_of(trial, now) > self._silence_s:
+                self._kill(trial)
+
+    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        """A trial has been handed to an actor."""
+        self._heard[trial.trial_id] = time.monotonic()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial has reported."""
+        self._heard[trial.trial_id] = time.monotonic()
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """A trial's process was lost, and Tune starts it again."""
+        self._heard.pop(trial.trial_id, None)
+        self._engine.lost(_number(trial))
+
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        """A trial's process was lost for the last time, or Tune could not start it."""
+        text = _error_text(trial)
+        self._engine.end(_number(trial), Outcome.FAILED, text.splitlines()[-1], text)
+
+    def _heard_of(self, trial: TuneTrial, now: float) -> float:
+        return self._heard.setdefault(trial.trial_id, now)
+
+    def _kill(self, trial: TuneTrial) -> None:
+        self._engine.end(
+            _number(trial), Outcome.TIMED_OUT, f"no report for {self._silence_s:g} s; its process was killed"
+        )
+        trial.max_failures = 0  # it would hang again
+        actor = trial.temporary_state.ray_actor
+        if actor is not None:
+            ray.kill(actor)
+
+
+class StopAll(Stopper):
+    """Ends the search at once when `stop` has been called: from a signal handler, say."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Asks for the end."""
+        self.stopped = True
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Never stops a single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the end was asked for."""
+        return self.stopped
+
+
+def _number(trial: TuneTrial) -> int:
+    return int(trial.config["trial"]["number"])
+
+
+def _error_text(trial: TuneTrial) -> str:
+    """What Tune noted of the last failure."""
+    file = Path(trial.error_file) if trial.error_file else None
+    text = file.read_text(errors="replace").strip() if file and file.exists() else ""
+    return text or "the trial's process was lost"

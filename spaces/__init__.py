@@ -1,0 +1,1 @@
+"""What may be tried: recipes, search spaces and their files. Imports neither torch nor Ray."""

@@ -1,0 +1,38 @@
+"""Parameters of a search space: a domain for one value of the recipe, and when it applies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spaces.domains import Domain, Value, same
+from spaces.faults import Place
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One way in which one value of the recipe is drawn."""
+
+    path: str
+    """The value's dotted name in the recipe: `optim.lr`."""
+    name: str
+    """Its name for Optuna: the path, with `@1`, `@2`, ... where the path has alternatives, so that each
+    has one distribution throughout."""
+    domain: Domain
+    when: Mapping[str, tuple[Value, ...]]
+    """Dotted names in the recipe, with the values that each may have for this parameter to be active."""
+    place: Place
+    """Where the space file has it."""
+
+    def active(self, values: Mapping[str, Any]) -> bool:
+        """Whether it applies, given a recipe's values by dotted name as far as they are known."""
+        return all(
+            path in values and any(same(values[path], wanted) for wanted in allowed)
+            for path, allowed in self.when.items()
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a space file has it."""
+        when = {path: list(allowed) for path, allowed in self.when.items()}
+        return {**self.domain.to_dict(), **({"when": when} if when else {})}

@@ -1,0 +1,186 @@
+"""What a search does when things go wrong: real Ray, real processes, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from search.trials import Outcome
+from tests.commands import Desk
+
+pytestmark = pytest.mark.slow
+
+SLOW = """
+description: slow trials
+base:
+  geometry: {size_px: 16}
+  optim: {batch_size: 24}
+  model: {name: odd_net, args: {delay_s: 0.15}}
+parameters:
+  optim.lr: {log: [1.0e-3, 1.0e-2]}
+"""
+
+FAULTY = """
+description: one network that behaves and one that does not
+base:
+  geometry: {size_px: 16}
+  optim: {batch_size: 24}
+  model: {name: odd_net, args: {flag: FLAG, at_step: AT_STEP}}
+parameters:
+  model.args.fault: {choice: [none, FAULT]}
+  optim.lr: {log: [1.0e-3, 1.0e-2]}
+"""
+
+
+def faulty(fault: str, *, at_step: int = 1, flag: Path = Path("unused")) -> str:
+    return FAULTY.replace("FLAG", str(flag)).replace("AT_STEP", str(at_step)).replace("FAULT", fault)
+
+
+def events(desk: Desk, name: str) -> list[dict]:
+    lines = (desk.folder / "results" / name / "records.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def assert_each_trial_is_recorded_once(desk: Desk, name: str, trials: int) -> None:
+    ends = [event["trial"] for event in events(desk, name) if event["event"] == "end"]
+    assert sorted(ends) == list(range(trials))
+    epochs = [(event["trial"], event["epoch"]) for event in events(desk, name) if event["event"] == "epoch"]
+    assert len(epochs) == len(set(epochs))
+
+
+def test_a_search_whose_driver_is_killed_goes_on_from_its_records(desk: Desk) -> None:
+    arguments = ("--space", desk.space(SLOW), "--trials", "5", "--max-epochs", "4", "--name", "killed")
+    process = desk.start("search.run", *desk.search_arguments(*arguments))
+    desk.wait(process, lambda: len(desk.records("killed").order) >= 4)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = desk.records("killed")
+    assert "cut off" in desk.run("search.list")[1]
+
+    status, output = desk.run("search.run", "--name", "killed", "--resume")
+
+    assert status == 0, output
+    after = desk.records("killed")
+    assert_each_trial_is_recorded_once(desk, "killed", 5)
+    for number, record in before.trials.items():
+        # What was recorded stays as it was: nothing is lost, nothing is trained again.
+        assert after.trials[number].history[: len(record.history)] == record.history
+        assert after.trials[number].trial == record.trial
+    assert "finished" in desk.run("search.list")[1]
+
+
+def test_a_trial_that_was_cut_off_continues_from_its_last_epoch(desk: Desk) -> None:
+    arguments = ("--space", desk.space(SLOW), "--trials", "1", "--max-epochs", "6", "--name", "one")
+    process = desk.start("search.run", *desk.search_arguments(*arguments))
+    desk.wait(process, lambda: len(desk.records("one").order) >= 3)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert desk.run("search.run", "--name", "one", "--resume")[0] == 0
+
+    whole = ("--space", "space.yaml", "--trials", "1", "--max-epochs", "6", "--name", "whole")
+    assert desk.search(*whole)[0] == 0
+
+    def scores(name: str) -> list[float]:
+        return [epoch.metrics["val_loss"] for epoch in desk.records(name).trials[0].history]
+
+    assert scores("one") == scores("whole")
+
+
+def test_ctrl_c_stops_cleanly_and_leaves_a_leaderboard_and_a_search_to_resume(desk: Desk) -> None:
+    arguments = ("--space", desk.space(SLOW), "--trials", "4", "--max-epochs", "4", "--name", "stopped")
+    process = desk.start("search.run", *desk.search_arguments(*arguments))
+    desk.wait(process, lambda: len(desk.records("stopped").order) >= 2)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole process group
+    output, _ = process.communicate(timeout=60)
+
+    folder = desk.folder / "results" / "stopped"
+    assert process.returncode == 130, output
+    assert "--resume" in output
+    assert "Traceback" not in output
+    assert (folder / "leaderboard.html").exists()
+    assert (folder / "best_config.yaml").exists()
+    assert json.loads((folder / "manifest.json").read_text())["state"] == "interrupted"
+
+    status, output = desk.run("search.run", "--name", "stopped", "--resume")
+    assert status == 0, output
+    assert_each_trial_is_recorded_once(desk, "stopped", 4)
+
+
+def test_a_worker_killed_in_the_middle_of_a_trial_is_retried_from_its_checkpoint(desk: Desk) -> None:
+    flag = desk.folder / "died"
+    space = desk.space(faulty("die_once", at_step=5, flag=flag).replace("[none, die_once]", "[die_once]"))
+    status, output = desk.search("--space", space, "--trials", "2", "--max-epochs", "3", "--name", "lost")
+    assert status == 0, output
+    assert flag.exists()
+    trials = desk.records("lost").all()
+    assert sum(record.retries for record in trials) == 1
+    assert all(record.outcome in (Outcome.COMPLETE, Outcome.STOPPED) for record in trials)
+    assert_each_trial_is_recorded_once(desk, "lost", 2)
+
+
+def test_a_trial_that_raises_is_recorded_with_its_traceback_and_the_search_goes_on(desk: Desk) -> None:
+    space = desk.space(faulty("raise"))
+    status, output = desk.search("--space", space, "--trials", "6", "--max-epochs", "2", "--name", "raises")
+    assert status == 0, output
+    records = desk.records("raises").all()
+    failed = [record for record in records if record.trial.params["model.args.fault"] == "raise"]
+    assert failed
+    assert len(failed) < 6
+    for record in failed:
+        assert record.outcome is Outcome.FAILED
+        assert record.error == "RuntimeError: this network raises on purpose"
+        assert record.traceback is not None
+        assert "_strike" in record.traceback
+    others = [record for record in records if record not in failed]
+    assert all(record.outcome in (Outcome.COMPLETE, Outcome.STOPPED) for record in others)
+
+
+def test_a_trial_that_hangs_is_killed_and_the_next_one_is_unharmed(desk: Desk) -> None:
+    space = desk.space(faulty("hang"))
+    status, output = desk.search(
+        *("--space", space, "--trials", "5", "--max-epochs", "2", "--name", "hangs"),
+        *("--timeout-min", "0.2", "--concurrency", "1"),
+    )
+    assert status == 0, output
+    records = desk.records("hangs").all()
+    hung = [record for record in records if record.trial.params["model.args.fault"] == "hang"]
+    assert hung
+    assert len(hung) < 5
+    assert all(record.outcome is Outcome.TIMED_OUT for record in hung)
+    others = [record for record in records if record not in hung]
+    assert all(record.outcome in (Outcome.COMPLETE, Outcome.STOPPED) for record in others)
+    assert all(record.retries == 0 for record in records)
+
+
+def test_the_same_seed_with_one_trial_at_a_time_gives_the_same_trials_and_scores(desk: Desk) -> None:
+    space = desk.space(SLOW.replace("0.15", "0.0"))
+    for name in ("first", "second"):
+        status, output = desk.search(
+            *("--space", space, "--trials", "13", "--max-epochs", "3", "--concurrency", "1", "--seed", "3"),
+            *("--name", name),
+        )
+        assert status == 0, output
+
+    def story(name: str) -> list[tuple]:
+        return [
+            (r.trial, r.outcome, [epoch.metrics["val_loss"] for epoch in r.history])
+            for r in desk.records(name).all()
+        ]
+
+    assert story("first") == story("second")
+
+
+def test_a_worker_group_trains_a_trial_and_gives_its_resources_back_when_stopped_early(desk: Desk) -> None:
+    space = desk.space(SLOW.replace("0.15", "0.0"))
+    status, output = desk.search(
+        *("--space", space, "--trials", "4", "--max-epochs", "4", "--name", "groups"),
+        *("--workers-per-trial", "2", "--cpus-per-trial", "1", "--reduction", "2"),
+    )
+    assert status == 0, output
+    assert_each_trial_is_recorded_once(desk, "groups", 4)
+    outcomes = [record.outcome for record in desk.records("groups").all()]
+    assert Outcome.STOPPED in outcomes[:-1]  # and others ran after it, on the same two CPUs

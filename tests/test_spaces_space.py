@@ -1,0 +1,285 @@
+"""Search spaces: how parameters become recipes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState, create_trial
+
+from spaces.checks import check_recipe
+from spaces.recipe import Recipe
+from spaces.space import Space
+from spaces.space_files import BUILT_IN, load_space, space_names
+from spaces.yaml_files import parse_yaml
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+EPOCHS = 12
+
+
+@pytest.fixture
+def space_of(tmp_path: Path) -> Any:
+    def make(text: str, **keywords: Any) -> Space:
+        path = tmp_path / "own.yaml"
+        path.write_text(text)
+        return load_space(path, **keywords)
+
+    return make
+
+
+def samples(space: Space, count: int = 200) -> list[tuple[dict[str, Any], Recipe]]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = []
+    for _ in range(count):
+        trial = study.ask()
+        recipe = space.suggest(trial, epochs=EPOCHS)
+        drawn.append((trial.params, recipe))
+    return drawn
+
+
+SMALL = """
+base:
+  model: {name: plain_cnn}
+  geometry: {size_px: 32}
+parameters:
+"""
+
+
+def test_the_built_in_spaces_are_there() -> None:
+    assert space_names() == ["demo", "finetune", "scratch"]
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_a_built_in_space_opens_with_its_story(name: str) -> None:
+    opening = (BUILT_IN / f"{name}.yaml").read_text().split("\ndescription:")[0]
+    assert all(line.startswith("#") for line in opening.splitlines())
+    for word in (f"python -m search.run --space {name}", "cost:", "accuracy:"):
+        assert word in opening
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_a_built_in_space_yields_valid_recipes(name: str) -> None:
+    space = load_space(name)
+    drawn = samples(space)
+    for _, recipe in drawn:
+        assert check_recipe(recipe) == []
+    # What a space says of itself is just what its recipes have.
+    assert {recipe.model.name for _, recipe in drawn} == set(space.model_names())
+    assert {recipe.geometry.size_px for _, recipe in drawn} == set(space.sizes_px())
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_recorded_parameters_give_the_same_recipe_and_go_back_into_a_study(name: str) -> None:
+    space = load_space(name)
+    study = optuna.create_study()
+    for params, recipe in samples(space):
+        recorded = json.loads(json.dumps(params))
+        assert space.recipe(recorded, epochs=EPOCHS) == recipe
+        study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE,
+                value=0.0,
+                params=recorded,
+                distributions=space.distributions(recorded),
+            )
+        )
+    assert len(study.trials) == 200
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_the_distributions_are_those_that_the_trials_were_drawn_from(name: str) -> None:
+    space = load_space(name)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    for _ in range(50):
+        trial = study.ask()
+        space.suggest(trial, epochs=EPOCHS)
+        assert space.distributions(trial.params) == trial.distributions
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_a_recipe_round_trips_through_yaml_and_json(name: str) -> None:
+    from spaces.yaml_files import dump_yaml
+
+    for _, recipe in samples(load_space(name)):
+        assert Recipe.model_validate(parse_yaml(dump_yaml(recipe.to_dict()), "f").data) == recipe
+        assert Recipe.model_validate(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_a_space_written_out_loads_as_the_same_space(name: str, space_of: Any) -> None:
+    space = load_space(name)
+    again = space_of(space.to_yaml())
+    assert again.to_dict() == space.to_dict()
+    assert json.loads(json.dumps(space.to_dict())) == space.to_dict()
+    assert samples(again, 50) == samples(space, 50)
+
+
+def test_a_space_that_differs_in_what_matters_is_not_equal(space_of: Any) -> None:
+    first = space_of(SMALL + "  optim.lr: {log: [1e-4, 1e-2]}\n")
+    renamed = space_of("description: other words\n" + SMALL + "  optim.lr: {log: [1e-4, 0.01]}\n")
+    wider = space_of(SMALL + "  optim.lr: {log: [1e-4, 1e-1]}\n")
+    assert first.to_dict() == renamed.to_dict()
+    assert first.to_dict() != wider.to_dict()
+
+
+def test_every_kind_of_domain_stays_within_its_bounds(space_of: Any) -> None:
+    space = space_of(
+        SMALL
+        + """
+  loss.label_smoothing: {float: [0, 0.2]}
+  augment.strength: {float: [0, 1], step: 0.25}
+  model.args.width: {int: [16, 64], step: 16}
+  model.args.dense: {int: [100, 102]}
+  optim.lr: {log: [1e-4, 1e-2]}
+  ema.decay: {choice: [null, 0.9]}
+  augment.flip: {fixed: 0}
+"""
+    )
+    recipes = [recipe for _, recipe in samples(space, 300)]
+    assert all(0 <= recipe.loss.label_smoothing <= 0.2 for recipe in recipes)
+    assert {recipe.augment.strength for recipe in recipes} == {0.0, 0.25, 0.5, 0.75, 1.0}
+    assert {recipe.model.args["width"] for recipe in recipes} == {16, 32, 48, 64}
+    assert {recipe.model.args["dense"] for recipe in recipes} == {100, 101, 102}
+    assert {recipe.ema.decay for recipe in recipes} == {None, 0.9}
+    assert {recipe.augment.flip for recipe in recipes} == {0.0}
+    # On a logarithmic scale half of the draws are under the geometric mean.
+    assert 100 < sum(recipe.optim.lr < 1e-3 for recipe in recipes) < 200
+    assert all(1e-4 <= recipe.optim.lr <= 1e-2 for recipe in recipes)
+
+
+def test_a_parameter_is_drawn_only_when_all_its_conditions_hold(space_of: Any) -> None:
+    space = space_of(
+        """
+base: {model: {args: {dense: 64}}, optim: {weight_decay: 0.5}}
+parameters:
+  optim.weight_decay:
+    {float: [0, 0.1], when: {model.name: [vgg4_cnn, plain_cnn], model.args.batch_norm: true}}
+  model.args.batch_norm: {choice: [true, false], when: {model.name: [vgg4_cnn, mini_xception]}}
+  model.name: {choice: [plain_cnn, vgg4_cnn, mini_xception]}
+"""
+    )
+    for params, recipe in samples(space):
+        normed = recipe.model.args.get("batch_norm") is True
+        assert ("model.args.batch_norm" in params) == (recipe.model.name != "plain_cnn")
+        assert ("optim.weight_decay" in params) == (recipe.model.name == "vgg4_cnn" and normed)
+        # Where it is not active the base's value stands.
+        assert (recipe.optim.weight_decay == 0.5) == ("optim.weight_decay" not in params)
+        assert recipe.model.args["dense"] == 64
+    assert space.parameters[0].path == "model.name"
+
+
+def test_a_condition_may_look_at_the_base_and_at_defaults(space_of: Any) -> None:
+    space = space_of(
+        SMALL
+        + """
+  augment.erase: {float: [0.1, 0.2], when: {geometry.size_px: 32, schedule.name: cosine, ema.decay: null}}
+"""
+    )
+    assert all(recipe.augment.erase >= 0.1 for _, recipe in samples(space, 20))
+
+
+def test_true_and_one_are_told_apart_by_conditions(space_of: Any) -> None:
+    space = space_of(
+        """
+base: {model: {name: mine}}
+parameters:
+  model.args.flag: {choice: [true, false]}
+  model.args.depth: {choice: [0, 1]}
+  augment.flip: {fixed: 0.25, when: {model.args.flag: true}}
+  augment.erase: {fixed: 0.25, when: {model.args.depth: 1}}
+""",
+        extra_models=["mine"],
+    )
+    for params, recipe in samples(space, 50):
+        assert (recipe.augment.flip == 0.25) == params["model.args.flag"]
+        assert (recipe.augment.erase == 0.25) == (params["model.args.depth"] == 1)
+        assert isinstance(recipe.model.args["flag"], bool)
+
+
+def test_alternatives_have_own_names_and_ranges(space_of: Any) -> None:
+    space = space_of(
+        """
+base: {geometry: {size_px: 48}}
+parameters:
+  model.name: {choice: [plain_cnn, mini_xception, vgg4_cnn]}
+  optim.lr:
+    - {log: [1e-3, 1e-2], when: {model.name: plain_cnn}}
+    - {log: [1e-5, 1e-4], when: {model.name: [mini_xception]}}
+    - {fixed: 0.5, when: {model.name: vgg4_cnn}}
+"""
+    )
+    seen: Counter[str] = Counter()
+    for params, recipe in samples(space):
+        seen[recipe.model.name] += 1
+        expected, low, high = {
+            "plain_cnn": ({"optim.lr@1"}, 1e-3, 1e-2),
+            "mini_xception": ({"optim.lr@2"}, 1e-5, 1e-4),
+            "vgg4_cnn": (set(), 0.5, 0.5),
+        }[recipe.model.name]
+        assert set(params) - {"model.name"} == expected
+        assert low <= recipe.optim.lr <= high
+    assert len(seen) == 3
+
+
+def test_a_share_becomes_the_nearest_epoch_of_the_full_length(space_of: Any) -> None:
+    space = space_of(SMALL + "  freeze.epoch: {share: [0, 0.5]}\n")
+    assert space.recipe({"freeze.epoch": 0.3}, epochs=20).freeze.epoch == 6
+    assert space.recipe({"freeze.epoch": 0.3}, epochs=4).freeze.epoch == 1
+    assert space.recipe({"freeze.epoch": 0.0}, epochs=20).freeze.epoch == 0
+    assert {recipe.freeze.epoch for _, recipe in samples(space)} == set(range(7))
+
+
+def test_a_share_can_be_one_value(space_of: Any) -> None:
+    space = space_of(SMALL + "  freeze.epoch: {share: [0.25, 0.25]}\n")
+    assert {recipe.freeze.epoch for _, recipe in samples(space, 5)} == {3}
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"optim.lr": 0.001}, "augment.flip must be given for space own"),
+        ({"optim.lr": 0.001, "augment.flip": 0.5, "x": 1}, "x must be a parameter of space own: optim.lr, "),
+        ({"optim.lr": 1.0, "augment.flip": 0.5}, "optim.lr must be of .* in space own; received 1.0"),
+        ({"optim.lr": "a", "augment.flip": 0.5}, "optim.lr must be of .* received 'a'"),
+        ({"optim.lr": 0.001, "augment.flip": 0.7}, "augment.flip must be of .* received 0.7"),
+        (
+            {"optim.lr": 1e-3, "augment.flip": 0.5, "augment.erase": 0.5},
+            "'augment.erase'.* must not be given",
+        ),
+    ],
+)
+def test_parameters_of_another_space_are_refused(space_of: Any, params: dict[str, Any], message: str) -> None:
+    space = space_of(
+        SMALL
+        + """
+  optim.lr: {log: [1e-4, 1e-2]}
+  augment.flip: {choice: [0.0, 0.5]}
+  augment.erase: {float: [0, 1], when: {augment.flip: 0.0}}
+"""
+    )
+    with pytest.raises(ValueError, match=message):
+        space.recipe(params, epochs=5)
+
+
+def test_sizes_are_those_that_recipes_can_have_and_no_others(space_of: Any) -> None:
+    space = space_of(
+        """
+base: {geometry: {size_px: 512}}
+parameters:
+  model.name: {choice: [plain_cnn, vgg4_cnn]}
+  geometry.size_px:
+    - {int: [32, 40], step: 4, when: {model.name: plain_cnn}}
+    - {choice: [48, 64], when: {model.name: vgg4_cnn}}
+"""
+    )
+    # The base's 512 never stands.
+    assert space.sizes_px() == [32, 36, 40, 48, 64]
+    assert space.model_names() == ["plain_cnn", "vgg4_cnn"]
+
+
+def test_the_same_seed_draws_the_same_recipes() -> None:
+    assert samples(load_space("demo"), 30) == samples(load_space("demo"), 30)

@@ -1,0 +1,35 @@
+"""Pictures: found (`sources`), decoded (`decode`), kept once a node (`cache`), split, served in batches.
+
+`prepare` turns a folder into a split that is written down; `load` opens the pictures of such a split.
+"""
+
+from trainables.data.cache import Cache, Progress, build_or_open, default_cache_dir, short_side_px
+from trainables.data.dataset import Dataset, Pictures, Prepared, load, prepare
+from trainables.data.decode import DecodeError, decode
+from trainables.data.errors import DataError
+from trainables.data.sources import LAYOUTS, Listing, read_listing
+from trainables.data.split import PARTS, SHARES, make_split, read_split, write_split
+
+__all__ = [
+    "LAYOUTS",
+    "PARTS",
+    "SHARES",
+    "Cache",
+    "DataError",
+    "Dataset",
+    "DecodeError",
+    "Listing",
+    "Pictures",
+    "Prepared",
+    "Progress",
+    "build_or_open",
+    "decode",
+    "default_cache_dir",
+    "load",
+    "make_split",
+    "prepare",
+    "read_listing",
+    "read_split",
+    "short_side_px",
+    "write_split",
+]

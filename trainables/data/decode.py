@@ -1,0 +1,158 @@
+"""Decodes one picture file, whatever is in it, to RGB.
+
+Only Pillow's plugins for the formats below are ever tried, so a file cannot reach the ones that start
+other programs (EPS) or that are rarely looked after.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from trainables.data.errors import DataError
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        "jpg",
+        "jpeg",
+        "jpe",
+        "jfif",
+        "png",
+        "gif",
+        "bmp",
+        "webp",
+        "tif",
+        "tiff",
+        "ppm",
+        "pgm",
+        "pbm",
+    )
+)
+"""File name endings that are taken for pictures, in lower case; what counts then is the content."""
+
+LIMIT_PIXELS = 80_000_000
+"""Larger pictures are refused: a file of a few kB can claim a size that fills the memory."""
+LIMIT_ASPECT = 8
+"""When shrinking, the longer side is kept to this many times the wanted shorter side."""
+BACKGROUND = 128
+"""Grey that shows through transparent places: neither black nor white outlines vanish on it."""
+
+_ORIENTATION_TAG = 0x0112
+_TURNS = {  # EXIF orientation -> what undoes it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow warns about odd EXIF data, large pictures and the like. What matters becomes a DecodeError. A
+# filter for the whole process, because `warnings.catch_warnings` is not safe in threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+class DecodeError(DataError):
+    """A file is not a picture that can be decoded; the message is a short reason without the file's name."""
+
+
+def decode(source: Path | bytes | BinaryIO, *, short_side_px: int | None = None) -> np.ndarray:
+    """The picture as RGB: uint8 (H, W, 3), upright as its EXIF orientation says.
+
+    Greyscale, palette, CMYK and 16-bit pictures are converted, transparent places become mid-grey, of an
+    animation the first frame is taken. Colour profiles are not applied.
+
+    Args:
+        source: A file's path, its content, or an open binary file.
+        short_side_px: Shrinks the picture, antialiased and with its aspect kept, until its shorter side is
+            this long, and further where the longer side would be over `LIMIT_ASPECT` times as long. A
+            smaller picture is never enlarged. None keeps the size.
+
+    Raises:
+        DecodeError: Empty, truncated, damaged, of no known format, or over `LIMIT_PIXELS`.
+    """
+    try:
+        if isinstance(source, Path):
+            if not source.is_file():
+                raise DecodeError("not a regular file" if source.exists() else "no such file")
+            with source.open("rb") as file:
+                return _decode(file, short_side_px)
+        return _decode(io.BytesIO(source) if isinstance(source, bytes) else source, short_side_px)
+    except DecodeError:
+        raise
+    except UnidentifiedImageError as fault:
+        raise DecodeError("not a picture of a known format") from fault
+    except Image.DecompressionBombError as fault:
+        raise DecodeError(f"more than {LIMIT_PIXELS:,} pixels") from fault
+    except PermissionError as fault:
+        raise DecodeError("no permission to read it") from fault
+    except Exception as fault:  # on damaged files Pillow's plugins raise nearly everything
+        raise DecodeError(f"damaged: {str(fault) or type(fault).__name__}"[:200]) from fault
+
+
+def _decode(file: BinaryIO, short_side_px: int | None) -> np.ndarray:
+    if not file.read(1):
+        raise DecodeError("empty file")
+    file.seek(0)
+    with Image.open(file, formats=FORMATS) as picture:
+        if picture.width * picture.height > LIMIT_PIXELS:
+            raise DecodeError(f"{picture.width} x {picture.height}: more than {LIMIT_PIXELS:,} pixels")
+        size = _shrunk_size(picture.size, short_side_px)
+        # A JPEG can be decoded at 1/2, 1/4 or 1/8 for a fraction of the work. Twice the wanted size keeps
+        # the result close to that of the full picture.
+        picture.draft(None, (2 * size[0], 2 * size[1]))
+        picture.load()
+        turn = _TURNS.get(_orientation(picture))
+        if (picture.width - picture.height) * (size[0] - size[1]) < 0:  # TIFF is turned while it is loaded
+            size = size[::-1]
+        rgb = _to_rgb(picture)
+    if rgb.size != size:
+        rgb = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if turn is not None:
+        rgb = rgb.transpose(turn)
+    return np.array(rgb)
+
+
+def _shrunk_size(size: tuple[int, int], short_side_px: int | None) -> tuple[int, int]:
+    """Width and height after shrinking, in pixels."""
+    if short_side_px is None:
+        return size
+    scale = min(1.0, short_side_px / min(size), LIMIT_ASPECT * short_side_px / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return int(picture.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # damaged EXIF data must not cost the picture
+        return 1
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return Image.fromarray(_to_8_bits(picture)).convert("RGB")
+    if picture.has_transparency_data:
+        ground = Image.new("RGBA", picture.size, (BACKGROUND, BACKGROUND, BACKGROUND, 255))
+        return Image.alpha_composite(ground, picture.convert("RGBA")).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _to_8_bits(picture: Image.Image) -> np.ndarray:
+    """Greyscale of 16 or 32 bits as uint8 (H, W).
+
+    White is 65535 for integers; for floats, which follow no rule, the least of 1, 255 and 65535 that
+    covers the picture. Where even 65535 doesn't, white is the brightest pixel.
+    """
+    values = np.nan_to_num(np.asarray(picture, np.float64))
+    brightest = float(values.max())
+    usual = (1.0, 255.0, 65535.0) if picture.mode == "F" else (65535.0,)
+    white = next((level for level in usual if brightest <= level), brightest)
+    return (values * (255.0 / white)).clip(0, 255).round().astype(np.uint8)

@@ -1,0 +1,81 @@
+"""A folder's pictures and subfolders, looked at only when asked, with everything else counted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from trainables.data.decode import SUFFIXES
+
+_SYSTEM = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
+
+
+class Folder:
+    """One folder below (or at) the root of a source.
+
+    Attributes:
+        name: Its own name.
+        path: Its posix path relative to the root, "" for the root itself.
+        ignored: Shared by all folders of one source: what was passed over, as "path (reason)".
+    """
+
+    def __init__(self, root: Path, path: str = "", ignored: list[str] | None = None) -> None:
+        self.root = root
+        self.path = path
+        self.name = Path(path).name or root.name
+        self.ignored = [] if ignored is None else ignored
+
+    @property
+    def pictures(self) -> list[str]:
+        """Paths of the pictures that lie directly in it, relative to the root, sorted."""
+        return self._content[0]
+
+    @property
+    def folders(self) -> list[Folder]:
+        """Its subfolders by name, hidden ones and links left out."""
+        return self._content[1]
+
+    @cached_property
+    def _content(self) -> tuple[list[str], list[Folder]]:
+        pictures: list[str] = []
+        folders: list[Folder] = []
+        with os.scandir(self.root / self.path) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                path = f"{self.path}/{entry.name}" if self.path else entry.name
+                if reason := self._reason_to_ignore(entry):
+                    self.ignore(path, reason)
+                elif entry.is_dir():
+                    folders.append(Folder(self.root, path, self.ignored))
+                else:
+                    pictures.append(path)
+        return pictures, folders
+
+    def _reason_to_ignore(self, entry: os.DirEntry[str]) -> str | None:
+        try:
+            entry.name.encode()
+        except UnicodeEncodeError:
+            return "its name is not UTF-8"
+        if entry.name.startswith(".") or entry.name.lower() in _SYSTEM:
+            return "hidden, or a file of the operating system"
+        if entry.is_symlink():
+            if not Path(entry.path).resolve().is_relative_to(self.root):
+                return "a link that leads out of the folder"
+            if entry.is_dir():
+                return "a link to a folder"  # its pictures are listed already, or it is a loop
+        if entry.is_dir():
+            return None
+        if not entry.is_file():
+            return "not a regular file"
+        return None if Path(entry.name).suffix.lower() in SUFFIXES else "not a picture by its name"
+
+    def all_pictures(self) -> Iterator[str]:
+        """The pictures in it and in its subfolders."""
+        yield from self.pictures
+        for folder in self.folders:
+            yield from folder.all_pictures()
+
+    def ignore(self, path: str, reason: str) -> None:
+        """Counts a file or folder as passed over."""
+        self.ignored.append(f"{path.encode(errors='backslashreplace').decode()} ({reason})")

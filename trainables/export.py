@@ -1,0 +1,156 @@
+"""A trained network as a folder that others can load: timm's own format, and a program for torch alone.
+
+The folder holds `config.json` and `model.safetensors` (timm), `model.pt2` (torch.export), `classifier.json`
+(classes and preprocessing) and a model card, `README.md`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spaces.errors import InputError
+from spaces.families import FAMILIES
+from spaces.recipe import Geometry, Recipe
+from trainables.models.create import normalization
+from trainables.models.hub import load_timm_folder, save_timm_folder
+
+DESCRIPTION_FILE = "classifier.json"
+PROGRAM_FILE = "model.pt2"
+
+
+class ExportError(InputError):
+    """A folder is not an exported classifier."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """An exported network with all that is needed to use it."""
+
+    model: nn.Module
+    """On the CPU, in evaluation mode: normalised squares (B, 3, S, S) to logits (B, C)."""
+    classes: list[str]
+    geometry: Geometry
+    mean: list[float]
+    std: list[float]
+
+
+class _Program(nn.Module):
+    """Squares in [0, 1], (B, 3, S, S), to probabilities (B, C): normalisation and softmax included."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, squares: Tensor) -> Tensor:
+        return self.model((squares - self.mean) / self.std).softmax(dim=1)
+
+
+def export(
+    model: nn.Module, recipe: Recipe, classes: list[str], folder: Path, *, imports: tuple[str, ...] = ()
+) -> None:
+    """Writes the folder, which must exist. Nothing marks it complete: the caller moves it into place.
+
+    Args:
+        model: On the CPU, in evaluation mode.
+        imports: Modules that register the network, where it is the user's own.
+    """
+    mean, std = normalization(model)
+    model = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    save_timm_folder(model, recipe, folder, classes=classes)
+    program = torch.export.export(
+        _Program(model, mean, std).eval(),
+        (torch.zeros(2, 3, recipe.geometry.size_px, recipe.geometry.size_px),),
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+    )
+    torch.export.save(program, folder / PROGRAM_FILE)
+    description = {
+        "classes": classes,
+        "geometry": recipe.geometry.model_dump(mode="json"),
+        "mean": mean,
+        "std": std,
+        "recipe": recipe.to_dict(),
+    }
+    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+    (folder / "README.md").write_text(_card(recipe, classes, imports), encoding="utf-8")
+
+
+def load(folder: Path) -> Classifier:
+    """Loads an exported folder; weights come from safetensors, and no code from the folder runs.
+
+    Raises:
+        ExportError: It is not one, or its network is not registered here.
+    """
+    try:
+        description: dict[str, Any] = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        classes, geometry = list(description["classes"]), Geometry.model_validate(description["geometry"])
+        mean, std = list(description["mean"]), list(description["std"])
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise ExportError(
+            f"{folder} is not an exported classifier ({type(fault).__name__}: {fault}). It should be a "
+            "folder that search.retrain wrote, such as results/NAME/model."
+        ) from fault
+    try:
+        model = load_timm_folder(folder)
+    except Exception as fault:  # timm's own checks raise many classes
+        raise ExportError(
+            f"{folder}: the network cannot be loaded ({type(fault).__name__}: {fault}). If it is a network "
+            "of your own, name its module with --import."
+        ) from fault
+    if len(classes) != model.num_classes:
+        raise ExportError(
+            f"{folder}: {len(classes)} classes, but the network has {model.num_classes} outputs."
+        )
+    return Classifier(model.eval(), classes, geometry, mean, std)
+
+
+def _card(recipe: Recipe, classes: list[str], imports: tuple[str, ...]) -> str:
+    ours = recipe.model.name in FAMILIES
+    modules = ["trainables.models"] if ours else list(imports)
+    lines = "".join(f"import {module}  # registers the network\n" for module in modules)
+    size = recipe.geometry.size_px
+    # As JSON on indented lines, which is code to Markdown: no name can end a line or become markup.
+    listed = "\n".join(f"    {json.dumps(name, ensure_ascii=False)}" for name in classes)
+    return f"""\
+---
+library_name: timm
+pipeline_tag: image-classification
+---
+# {recipe.model.name}, {len(classes)} classes
+
+Trained by classifier-search. Input: RGB pictures, made a {size} px square (`{recipe.geometry.fit}`).
+
+Load it with timm (normalise with the mean and std of `config.json`):
+
+```python
+{lines}import timm
+
+model = timm.create_model("local-dir:THIS_FOLDER", pretrained=True).eval()
+```
+
+Or with torch alone; the input is float32 (B, 3, {size}, {size}) in [0, 1], the output probabilities
+(B, {len(classes)}):
+
+```python
+import torch
+
+model = torch.export.load("{PROGRAM_FILE}").module()
+```
+
+From the command line: `python -m search.predict THIS_FOLDER picture.jpg`.
+
+## Classes
+
+{listed}
+"""

@@ -1,0 +1,44 @@
+"""timm's folder format: `config.json` and `model.safetensors`, as on the Hugging Face hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import timm
+from timm.models import save_for_hf
+from torch import nn
+
+from spaces.recipe import Recipe
+from trainables.models.create import creation_args
+
+CROP_MODES = {"resize": "squash", "crop": "center", "pad": "border"}
+"""What timm calls each `fit` of a recipe's geometry."""
+
+
+def save_timm_folder(model: nn.Module, recipe: Recipe, folder: Path, *, classes: list[str]) -> None:
+    """Writes a network so that `timm.create_model("local-dir:FOLDER", pretrained=True)` makes it again.
+
+    The arguments that it was created with go into `config.json`, and so does how its pictures are prepared,
+    in place of what timm recommends for the pretrained weights.
+    """
+    timm_model = cast(Any, model)
+    of_weights = {key: value for key, value in timm_model.pretrained_cfg.items() if "test_" not in key}
+    timm_model.pretrained_cfg = of_weights | {
+        "input_size": (3, recipe.geometry.size_px, recipe.geometry.size_px),
+        "crop_pct": 1.0,
+        "crop_mode": CROP_MODES[recipe.geometry.fit],
+        "interpolation": "bilinear",
+    }
+    save_for_hf(
+        model,
+        str(folder),
+        model_config={"num_classes": len(classes), "label_names": classes},
+        model_args=creation_args(recipe),
+        safe_serialization=True,
+    )
+
+
+def load_timm_folder(folder: Path) -> nn.Module:
+    """The network of such a folder."""
+    return timm.create_model(f"local-dir:{folder}", pretrained=True)

@@ -1,0 +1,43 @@
+"""`plain_cnn`: convolution, ReLU, max-pool blocks; flatten; one dense layer; the last layer."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from timm.models import generate_default_cfgs, register_model
+from torch import nn
+
+from trainables.models.flat import FlatNet, build, conv, default_cfg
+
+default_cfgs = generate_default_cfgs({"plain_cnn": default_cfg()})
+
+
+class PlainCnn(FlatNet):
+    """`blocks` times (3x3 convolution, ReLU, 2x2 max-pool), the filters doubling from `width`."""
+
+    def __init__(
+        self,
+        width: int = 32,
+        blocks: int = 3,
+        dense: int = 128,
+        batch_norm: bool = False,
+        img_size: int | tuple[int, int] = 64,
+        **kwargs: Any,
+    ) -> None:
+        def body(in_chans: int) -> nn.Sequential:
+            widths = [in_chans, *(width * 2**i for i in range(blocks))]
+            return nn.Sequential(
+                *(
+                    nn.Sequential(*conv(before, after, batch_norm=batch_norm), nn.MaxPool2d(2))
+                    for before, after in itertools.pairwise(widths)
+                )
+            )
+
+        super().__init__(body, dense=[dense], img_size=img_size, **kwargs)
+
+
+@register_model
+def plain_cnn(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """The plain convolutional network."""
+    return build(PlainCnn, "plain_cnn", pretrained, **kwargs)

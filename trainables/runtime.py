@@ -1,0 +1,57 @@
+"""Runtime: where and how a training runs. Never part of what is trained."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One process of a training."""
+
+    device: str = "auto"
+    """`auto` takes CUDA, then MPS, then the CPU; or any name that torch knows."""
+    threads: int | None = None
+    """CPU threads of torch; None leaves torch's own choice."""
+    precision: Precision = "auto"
+    """`auto`: bfloat16 autocast on a GPU that has it, float16 on an older one, else float32."""
+    rank: int = 0
+    world_size: int = 1
+
+    def resolved_device(self) -> torch.device:
+        """The torch device that this names."""
+        if self.device != "auto":
+            return torch.device(self.device)
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        return torch.device("cpu")
+
+    def autocast_dtype(self) -> torch.dtype:
+        """The type that matrix products run in; float32 means no autocast."""
+        if self.precision != "auto":
+            return {
+                "float32": torch.float32,
+                "bfloat16": torch.bfloat16,
+                "float16": torch.float16,
+            }[self.precision]
+        if self.resolved_device().type != "cuda":
+            return torch.float32
+        # Older GPUs only emulate bfloat16, slowly.
+        has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if has_bfloat16 else torch.float16
+
+    @contextlib.contextmanager
+    def autocast(self) -> Iterator[None]:
+        """Runs the forward pass in the autocast type."""
+        dtype = self.autocast_dtype()
+        with torch.autocast(self.resolved_device().type, dtype=dtype, enabled=dtype != torch.float32):
+            yield

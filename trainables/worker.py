@@ -1,0 +1,152 @@
+"""The Ray Train side of a trial: what each worker runs, in local mode or in a worker group."""
+
+from __future__ import annotations
+
+import functools
+import json
+import socket
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import ray
+import ray.train
+import ray.tune
+import torch
+
+from spaces.recipe import Recipe
+from trainables.checkpoint import Checkpoint, CheckpointError
+from trainables.data import Dataset, load
+from trainables.loop import TrainData, train
+from trainables.models.create import import_networks
+from trainables.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What all trials of a search share: where the data and the checkpoints are, and what a worker has."""
+
+    source: str
+    split: pd.DataFrame
+    cache_dir: str
+    checkpoints: str
+    imports: tuple[str, ...]
+    workers: int
+    """Processes a trial."""
+    threads: int
+    """CPU threads a process."""
+
+
+def work(trial: dict[str, Any], place: Workplace) -> None:
+    """Trains one trial and reports over Ray; ends with a message that says how it ended.
+
+    A trial whose checkpoint exists goes on from it: after a crash of the worker, of the machine or of the
+    driver alike. It reports the checkpoint's epoch once more, in case that report was lost.
+
+    Args:
+        trial: A `search.trials.Trial` as plain values.
+    """
+    context = _Context(place.workers)
+    try:
+        outcome = _train(trial, place, context)
+        context.report({"event": "end", "trial": trial["number"], "outcome": outcome})
+    except torch.OutOfMemoryError as fault:
+        context.fail(trial, "out_of_memory", fault)
+    except Exception as fault:
+        context.fail(trial, "failed", fault)
+
+
+def _train(trial: dict[str, Any], place: Workplace, context: _Context) -> str:
+    _import_once(place.imports)
+    recipe = Recipe.model_validate(trial["recipe"])
+    data = _open_once(place, recipe.geometry.size_px)
+    checkpoint_file = Path(place.checkpoints) / f"trial-{trial['number']:05d}.pt"
+    runtime = Runtime(threads=place.threads, rank=context.rank, world_size=context.world_size)
+    device = str(runtime.resolved_device())
+
+    def message(metrics: dict[str, float]) -> dict[str, Any]:
+        return {
+            "event": "epoch",
+            "trial": trial["number"],
+            "epoch": metrics["epoch"],
+            "passes": metrics["passes"],
+            "metrics": metrics,
+            "node": socket.gethostname(),
+            "device": device,
+        }
+
+    last: dict[str, float] = {}
+
+    def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:
+        last.update(metrics)
+        if context.rank == 0:
+            checkpoint_file.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.save(checkpoint_file)
+        context.report(message(metrics))
+
+    resume = _checkpoint_of(checkpoint_file, trial)
+    if resume is not None:
+        last.update(resume.metrics)
+        context.report(message(resume.metrics))
+    parts = TrainData(data.part("train"), data.part("validation"))
+    train(recipe, parts, report, runtime=runtime, seed=trial["seed"], epochs=trial["epochs"], resume=resume)
+    return "complete"
+
+
+def _checkpoint_of(path: Path, trial: dict[str, Any]) -> Checkpoint | None:
+    """The trial's last state; None where there is none that can be used: it then starts anew."""
+    if not path.exists():
+        return None
+    try:
+        checkpoint = Checkpoint.load(path)
+        checkpoint.require(recipe=trial["recipe"], seed=trial["seed"], epochs=trial["epochs"])
+    except CheckpointError:
+        return None
+    return checkpoint
+
+
+@functools.cache
+def _import_once(imports: tuple[str, ...]) -> None:
+    import_networks(imports)
+
+
+_opened: dict[tuple[str, int], Dataset] = {}
+
+
+def _open_once(place: Workplace, size_px: int) -> Dataset:
+    """The data set; opened once a process, so that a reused actor's later trials start at once."""
+    key = (place.source, size_px)
+    if key not in _opened:
+        _opened[key] = load(Path(place.source), place.split, size_px=size_px, cache_dir=Path(place.cache_dir))
+    return _opened[key]
+
+
+class _Context:
+    """Ray's side of a report: Tune's session in local mode, Train's in a worker group."""
+
+    def __init__(self, workers: int) -> None:
+        self.world_size = workers
+        self.rank = 0 if workers == 1 else ray.train.get_context().get_world_rank()
+
+    def report(self, message: dict[str, Any]) -> None:
+        # One JSON string: Tune would flatten nested values, and adds fields of its own beside it.
+        payload = {"message": json.dumps(message)}
+        if self.world_size == 1:
+            ray.tune.report(payload)
+        else:
+            ray.train.report(payload)
+
+    def fail(self, trial: dict[str, Any], outcome: str, fault: BaseException) -> None:
+        if self.world_size > 1:
+            raise fault  # the other workers wait for this one: the whole group has to come down
+        self.report(
+            {
+                "event": "end",
+                "trial": trial["number"],
+                "outcome": outcome,
+                "error": f"{type(fault).__name__}: {fault}",
+                "traceback": "".join(traceback.format_exception(fault)),
+            }
+        )
