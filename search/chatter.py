@@ -26,7 +26,7 @@ def chatter_to(log: Path) -> Iterator[Console]:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     try:
-        yield Console(file=terminal)
+        yield Console(file=terminal, highlight=False, soft_wrap=True)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

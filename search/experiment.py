@@ -11,7 +11,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import ray
 from rich.console import Console
 
 from search.chatter import chatter_to
@@ -26,7 +25,7 @@ from search.records import RecordFile
 from search.results import write_results
 from search.settings import Settings
 from search.trials import TrialRecord
-from search.tune.cluster import Cluster, ClusterError, connect
+from search.tune.cluster import Cluster, ClusterError, connected
 from search.tune.driver import Resources, StopAll, run
 from trainables.data import read_split, write_split
 from trainables.worker import Workplace
@@ -117,15 +116,13 @@ def _refuse_changes(folder: SearchFolder, plan: Plan) -> None:
 def _drive(folder: SearchFolder, plan: Plan) -> Finished:
     settings = plan.settings
     with chatter_to(folder.log_file) as terminal, contextlib.ExitStack() as stack:
-        cluster = connect(settings.ray, worker_groups=settings.workers_per_trial > 1)
-        stack.callback(ray.shutdown)
-        terminal.print(f"Ray: {cluster.description}", highlight=False)
+        cluster = stack.enter_context(connected(settings.ray, worker_groups=settings.workers_per_trial > 1))
+        terminal.print(f"Ray: {cluster.description}")
         resources = share(cluster, settings)
         terminal.print(
             f"{resources.concurrency} trials at a time, each with {resources.workers} worker"
             f"{'s' * (resources.workers != 1)} of {resources.cpus:g} CPUs and {resources.gpus:g} GPUs. "
             f"Messages of Ray go to {folder.log_file}. Ctrl-C stops and keeps what there is.",
-            highlight=False,
         )
         file = RecordFile(folder.records_file)
         stack.callback(file.close)
@@ -153,7 +150,7 @@ def _drive(folder: SearchFolder, plan: Plan) -> Finished:
         stop = StopAll()
         with (
             _interrupts(stop, terminal),
-            Progress(engine, terminal, concurrency=resources.concurrency) as progress,
+            Progress(engine, terminal) as progress,
         ):
             run(
                 engine,
@@ -176,7 +173,7 @@ def _interrupts(stop: StopAll, console: Console) -> Iterator[None]:
         if stop.stopped:
             raise KeyboardInterrupt
         stop.stop()
-        console.print("\nstopping; the leaderboard of what there is follows", highlight=False)
+        console.print("\nstopping; the leaderboard of what there is follows")
 
     before: dict[int, Any] = {
         number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)

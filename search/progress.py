@@ -22,7 +22,7 @@ class Progress:
     """Follows an engine's records.
 
     Args:
-        concurrency: Trials at a time, for the time left.
+        clock: Seconds, from any start.
     """
 
     def __init__(
@@ -30,10 +30,9 @@ class Progress:
         engine: Engine,
         console: Console,
         *,
-        concurrency: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._engine, self._console, self._concurrency, self._clock = engine, console, concurrency, clock
+        self._engine, self._console, self._clock = engine, console, clock
         self._started = clock()
         self._epochs_before = self._epochs()
         self._told = {record.number for record in engine.records if record.outcome}
@@ -56,12 +55,12 @@ class Progress:
         for record in self._engine.records:
             if record.outcome and record.number not in self._told:
                 self._told.add(record.number)
-                self._console.print(escape(self._ended(record)), highlight=False)
+                self._console.print(escape(self._ended(record)))
         if self._live:
             self._live.update(Text(self.line()))
         elif self._clock() - self._last_line >= PIPED_EVERY_S:
             self._last_line = self._clock()
-            self._console.print(escape(self.line()), highlight=False)
+            self._console.print(escape(self.line()))
 
     def line(self) -> str:
         """The state of the search in one sentence."""
@@ -91,14 +90,22 @@ class Progress:
         return sum(len(record.history) for record in self._engine.records)
 
     def _minutes_left(self, minutes: float, epochs: int) -> float | None:
-        """By the epochs that an ended trial took on average; None until three have ended."""
-        ended = [record for record in self._engine.records if record.outcome]
+        """By the epochs that an ended trial took on average; None until three have ended.
+
+        A running trial that has already passed that average has passed rungs too, and is expected to run
+        its full length.
+        """
+        records = self._engine.records
+        ended = [record for record in records if record.outcome]
         if len(ended) < 3 or not epochs:
             return None
         a_trial = sum(record.epochs_done for record in ended) / len(ended)
-        running = [record for record in self._engine.records if not record.outcome]
-        still = max(0, self._engine.trials - len(ended)) * a_trial - sum(len(r.history) for r in running)
-        return max(0.0, still) * minutes / epochs
+        still = (self._engine.trials - len(records)) * a_trial
+        for record in records:
+            if not record.outcome:
+                done = record.epochs_done
+                still += record.trial.epochs - done if done > a_trial else a_trial - done
+        return still * minutes / epochs
 
     def _ended(self, record: TrialRecord) -> str:
         what = {

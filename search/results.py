@@ -27,6 +27,7 @@ def view(folder: SearchFolder, state: State) -> SearchView:
         state=str(state),
         elapsed_s=records.elapsed_s,
         data=data,
+        sessions=records.sessions,
     )
 
 

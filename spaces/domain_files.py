@@ -14,6 +14,7 @@ RANGES = ("float", "int", "log", "share")
 KINDS = (*RANGES, "choice", "fixed")
 VALUE_RULE = "must be a finite number, text, true, false or null"
 """What one value in a space file must be."""
+_HUGE = 2**53  # whole numbers from here on do not fit a float
 
 
 def parse_domain(given: Mapping[str, Any]) -> tuple[Domain | None, list[Fault]]:
@@ -63,7 +64,9 @@ def is_value(value: Any) -> bool:
     """Whether a recipe can hold this value somewhere."""
     if isinstance(value, float):
         return math.isfinite(value)
-    return value is None or isinstance(value, (bool, int, str))
+    if isinstance(value, int):
+        return abs(value) < _HUGE
+    return value is None or isinstance(value, str)
 
 
 def _is_number(value: Any, kind: str) -> bool:

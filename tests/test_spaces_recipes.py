@@ -36,7 +36,7 @@ def test_a_built_in_recipe_loads_opens_with_its_story_and_round_trips(name: str)
     assert Recipe.model_validate(parse_yaml(dump_yaml(loaded.to_dict()), "f").data) == loaded
     opening = (RECIPES / f"{name}.yaml").read_text().split("\nmodel:")[0]
     assert all(line.startswith("#") for line in opening.splitlines())
-    for word in (f"python -m search.train --config {name}", "cost:", "accuracy:"):
+    for word in (f"python -m search.retrain results/NAME --config {name}", "cost:", "accuracy:"):
         assert word in opening
 
 

@@ -55,6 +55,7 @@ def one_fault(tmp_path: Path, parameters: str, base: str = "{model: {name: plain
         ("optim.lr: {float: [1, 2, 3]}", "must be [low, high], two finite numbers; received [1, 2, 3]"),
         ("optim.lr: {float: [a, 2]}", 'must be [low, high], two finite numbers; received ["a", 2]'),
         ("optim.lr: {float: [.nan, 2]}", "two finite numbers; received [NaN, 2]"),
+        (f"optim.lr: {{float: [1, {10**400}]}}", "two finite numbers; received [1, 1000"),
         ("optim.lr: {float: [true, 2]}", "two finite numbers; received [true, 2]"),
         (
             "optim.batch_size: {int: [1.5, 2]}",

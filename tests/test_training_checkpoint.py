@@ -74,7 +74,7 @@ def test_a_malicious_file_is_refused_and_does_not_execute(tmp_path: Path, wrappe
     if wrapped:
         torch.save({**vars(checkpoint()), "scaler": Malicious(trace)}, file)
     else:
-        file.write_bytes(pickle.dumps(Malicious(trace)))
+        file.write_bytes(pickle.dumps(Malicious(trace), protocol=2))
     with pytest.raises(CheckpointError, match="not a readable checkpoint"):
         Checkpoint.load(file)
     assert not trace.exists()

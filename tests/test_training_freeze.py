@@ -6,7 +6,6 @@ import copy
 from typing import Any
 
 import pytest
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -109,9 +108,9 @@ def test_head_and_backbone_have_their_own_rates_and_norms_and_biases_no_decay() 
 
 
 def test_what_a_network_exempts_itself_has_no_decay() -> None:
-    model = timm.create_model(
-        "vit_tiny_patch16_224", num_classes=3, img_size=32, depth=2, embed_dim=24, num_heads=2
-    )
+    args = {"depth": 2, "embed_dim": 24, "num_heads": 2}
+    recipe = tiny_recipe(model={"name": "vit_tiny_patch16_224", "args": args}, geometry={"size_px": 32})
+    model = create_model(recipe, 3)
     groups = group_of(model, Optim(weight_decay=0.05))
     assert groups["pos_embed"]["weight_decay"] == groups["cls_token"]["weight_decay"] == 0.0
     assert groups["blocks.0.attn.qkv.weight"]["weight_decay"] == 0.05
@@ -147,7 +146,7 @@ def test_decay_shrinks_matrices_and_leaves_biases() -> None:
     ],
 )
 def test_the_last_stage_is_what_one_would_call_it(name: str, stage: str | tuple[str, ...]) -> None:
-    model = timm.create_model(name, num_classes=3)
+    model = create_model(tiny_recipe(model={"name": name, "args": {}}, geometry={"size_px": 64}), 3)
     names, head = {key for key, _ in model.named_parameters()}, freeze.head_parameters(model)
     assert len(head) == 2
     assert freeze.last_stage_parameters(model) == {key for key in names - head if key.startswith(stage)}

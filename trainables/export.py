@@ -9,19 +9,22 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from spaces.errors import InputError
 from spaces.families import FAMILIES
-from spaces.recipe import Geometry, Recipe
+from spaces.recipe import Geometry, Part, Recipe
 from trainables.models.create import normalization
-from trainables.models.hub import load_timm_folder, save_timm_folder
+from trainables.models.hub import WEIGHTS_FILE, load_timm_folder, save_timm_folder
 
 DESCRIPTION_FILE = "classifier.json"
 PROGRAM_FILE = "model.pt2"
+
+Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
 class ExportError(InputError):
@@ -38,6 +41,16 @@ class Classifier:
     geometry: Geometry
     mean: list[float]
     std: list[float]
+
+
+class _Description(Part):
+    """What `classifier.json` holds."""
+
+    classes: list[str]
+    geometry: Geometry
+    mean: Channels
+    std: Channels
+    recipe: dict[str, Any]
 
 
 class _Program(nn.Module):
@@ -74,15 +87,10 @@ def export(
         dynamic_shapes=({0: torch.export.Dim("batch")},),
     )
     torch.export.save(program, folder / PROGRAM_FILE)
-    description = {
-        "classes": classes,
-        "geometry": recipe.geometry.model_dump(mode="json"),
-        "mean": mean,
-        "std": std,
-        "recipe": recipe.to_dict(),
-    }
-    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+    description = _Description(
+        classes=classes, geometry=recipe.geometry, mean=mean, std=std, recipe=recipe.to_dict()
+    )
+    (folder / DESCRIPTION_FILE).write_text(description.model_dump_json(indent=2) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(_card(recipe, classes, imports), encoding="utf-8")
 
 
@@ -93,14 +101,15 @@ def load(folder: Path) -> Classifier:
         ExportError: It is not one, or its network is not registered here.
     """
     try:
-        description: dict[str, Any] = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
-        classes, geometry = list(description["classes"]), Geometry.model_validate(description["geometry"])
-        mean, std = list(description["mean"]), list(description["std"])
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise ExportError(
-            f"{folder} is not an exported classifier ({type(fault).__name__}: {fault}). It should be a "
-            "folder that search.retrain wrote, such as results/NAME/model."
-        ) from fault
+        description = _Description.model_validate_json((folder / DESCRIPTION_FILE).read_bytes())
+    except OSError as fault:
+        raise _no_classifier(folder, str(fault)) from fault
+    except ValidationError as fault:
+        faults = [(".".join(map(str, error["loc"])), error["msg"]) for error in fault.errors()]
+        said = "; ".join(f"{place}: {what}" if place else what for place, what in faults)
+        raise _no_classifier(folder, f"{DESCRIPTION_FILE}: {said}") from fault
+    if not (folder / WEIGHTS_FILE).exists():  # timm would also take a pickle
+        raise _no_classifier(folder, f"it has no {WEIGHTS_FILE}")
     try:
         model = load_timm_folder(folder)
     except Exception as fault:  # timm's own checks raise many classes
@@ -108,11 +117,19 @@ def load(folder: Path) -> Classifier:
             f"{folder}: the network cannot be loaded ({type(fault).__name__}: {fault}). If it is a network "
             "of your own, name its module with --import."
         ) from fault
+    classes = description.classes
     if len(classes) != model.num_classes:
         raise ExportError(
             f"{folder}: {len(classes)} classes, but the network has {model.num_classes} outputs."
         )
-    return Classifier(model.eval(), classes, geometry, mean, std)
+    return Classifier(model.eval(), classes, description.geometry, description.mean, description.std)
+
+
+def _no_classifier(folder: Path, reason: str) -> ExportError:
+    return ExportError(
+        f"{folder} is not an exported classifier ({reason}). It should be a folder that search.retrain "
+        "wrote, such as results/NAME/model."
+    )
 
 
 def _card(recipe: Recipe, classes: list[str], imports: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import ray
 import ray.train
+import ray.train.torch
 import ray.tune
 import torch
 
@@ -63,7 +64,12 @@ def _train(trial: dict[str, Any], place: Workplace, context: _Context) -> str:
     recipe = Recipe.model_validate(trial["recipe"])
     data = _open_once(place, recipe.geometry.size_px)
     checkpoint_file = Path(place.checkpoints) / f"trial-{trial['number']:05d}.pt"
-    runtime = Runtime(threads=place.threads, rank=context.rank, world_size=context.world_size)
+    runtime = Runtime(
+        device=context.device,
+        threads=place.threads,
+        rank=context.rank,
+        world_size=context.world_size,
+    )
     device = str(runtime.resolved_device())
 
     def message(metrics: dict[str, float]) -> dict[str, Any]:
@@ -128,7 +134,11 @@ class _Context:
 
     def __init__(self, workers: int) -> None:
         self.world_size = workers
-        self.rank = 0 if workers == 1 else ray.train.get_context().get_world_rank()
+        self.rank, self.device = 0, "auto"
+        if workers > 1:
+            self.rank = ray.train.get_context().get_world_rank()
+            # Every worker of a group sees all the GPUs of its node: Ray says which one is its own.
+            self.device = str(ray.train.torch.get_device())
 
     def report(self, message: dict[str, Any]) -> None:
         # One JSON string: Tune would flatten nested values, and adds fields of its own beside it.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ray
@@ -28,8 +30,9 @@ class Cluster:
     nodes: int
 
 
-def connect(address: str, *, worker_groups: bool) -> Cluster:
-    """Connects to Ray.
+@contextlib.contextmanager
+def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
+    """Connects to Ray, until the end of the `with` block.
 
     Args:
         address: `local` starts a Ray on this machine for this search alone; `auto` joins a cluster that
@@ -66,4 +69,7 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
     where = ray.get_runtime_context().gcs_address
     what = f"{nodes} node{'s' * (nodes != 1)}, {cpus:g} CPUs, {gpus:g} GPUs"
     verb = "joined the Ray cluster at" if joined else "started Ray on this machine,"
-    return Cluster(f"{verb} {where}: {what}", cpus, gpus, nodes)
+    try:
+        yield Cluster(f"{verb} {where}: {what}", cpus, gpus, nodes)
+    finally:
+        ray.shutdown()

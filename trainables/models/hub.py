@@ -12,6 +12,7 @@ from torch import nn
 from spaces.recipe import Recipe
 from trainables.models.create import creation_args
 
+WEIGHTS_FILE = "model.safetensors"
 CROP_MODES = {"resize": "squash", "crop": "center", "pad": "border"}
 """What timm calls each `fit` of a recipe's geometry."""
 
