@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -10,8 +12,15 @@ from rich.markup import escape
 
 from spaces.errors import InputError
 
+if TYPE_CHECKING:
+    from trainables.runtime import Runtime
+
 INTERRUPTED = 130
 FAULTY_INPUT = 2
+NOTHING_FOUND = 1
+
+IMPORT_HELP = "a module that registers networks of your own with timm; may be repeated"
+DEVICE_HELP = "auto (default: a GPU where there is one), cpu, cuda, cuda:1, mps"
 
 
 def guarded(command: Callable[[], int]) -> int:
@@ -23,10 +32,35 @@ def guarded(command: Callable[[], int]) -> int:
         for error in fault.errors():
             option = "--" + str(error["loc"][0]).replace("_", "-")
             received = escape(repr(error["input"]))
-            errors.print(f"[bold red]error:[/] {option} {received}: {escape(error['msg'])}")
+            rule = escape(error["msg"].removeprefix("Value error, "))
+            errors.print(f"[bold red]error:[/] {option} {received}: {rule}")
     except InputError as fault:
         errors.print(f"[bold red]error:[/] {escape(str(fault))}")
     except KeyboardInterrupt:
         errors.print("interrupted")
         return INTERRUPTED
     return FAULTY_INPUT
+
+
+def table_console() -> Console:
+    """For tables on standard output: where it is piped, no cell is cut to the width of a terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+
+
+def runtime_on(device: str) -> Runtime:
+    """A runtime on what `--device` names.
+
+    Raises:
+        InputError: torch does not know it, or this machine does not have it.
+    """
+    import torch  # only now: it takes seconds, and `--help` should not
+
+    from trainables.runtime import Runtime
+
+    runtime = Runtime(device=device)
+    try:
+        torch.empty(1, device=runtime.resolved_device())
+    except (AssertionError, RuntimeError) as fault:  # what torch raises where it was built without CUDA
+        reason = str(fault).splitlines()[0]
+        raise InputError(f"--device {device} cannot be used here: {reason}") from fault
+    return runtime

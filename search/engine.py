@@ -97,12 +97,15 @@ class Engine:
         return self._file.records.trials[trial]
 
     def _decide(self, epoch: Epoch) -> Decision:
+        """Enters an epoch into the rungs. On STOP the trial ends, where the records don't say so already."""
         losses = [value for name, value in epoch.metrics.items() if name.endswith("_loss")]
         if not all(math.isfinite(loss) for loss in losses):
             self.end(epoch.trial, Outcome.DIVERGED, "the loss was no longer a finite number")
             return Decision.STOP
         gain = self.metric.gain(epoch.metrics.get(self.metric.name, math.nan))
         decision = self._asha.report(epoch.trial, epoch.passes, gain)
+        if math.isfinite(gain) and epoch.epoch >= self._record(epoch.trial).trial.epochs:
+            return Decision.CONTINUE  # its full length: there is nothing left to stop
         if decision is Decision.STOP:
             self.end(epoch.trial, Outcome.STOPPED)
         return decision
@@ -113,16 +116,8 @@ class Engine:
             self._sampler.restore(record)
             if record.outcome is not None:
                 self._sampler.tell(record)
-        for epoch in list(self._file.records.order):
-            record = self._record(epoch.trial)
-            if record.outcome is None:
-                self._decide(epoch)
-            else:
-                self._asha.report(
-                    epoch.trial,
-                    epoch.passes,
-                    self.metric.gain(epoch.metrics.get(self.metric.name, math.nan)),
-                )
+        for epoch in self._file.records.order:
+            self._decide(epoch)
         for record in self.records:
             if record.outcome is None:
                 self._unfinished.append(record.trial)

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from search.command import guarded
+from search.command import DEVICE_HELP, IMPORT_HELP, guarded, runtime_on
 from spaces.errors import InputError
 
 
@@ -25,8 +25,10 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("model", metavar="MODEL", help="a folder that search.retrain wrote: results/NAME/model")
     top.add_argument("--data", metavar="DIR", required=True, help="labelled pictures, as for search.run")
     top.add_argument("--json", action="store_true", help="as JSON; the README gives its form")
-    top.add_argument("--import", dest="imports", metavar="MODULE", action="append", default=[])
-    top.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    top.add_argument(
+        "--import", dest="imports", metavar="MODULE", action="append", default=[], help=IMPORT_HELP
+    )
+    top.add_argument("--device", default="auto", help=DEVICE_HELP)
     return top
 
 
@@ -51,7 +53,6 @@ def evaluate(model: Path, data: Path, *, imports: Sequence[str] = (), device: st
     from trainables.metrics import Tally
     from trainables.models.create import import_networks
     from trainables.predict import probabilities
-    from trainables.runtime import Runtime
 
     import_networks(imports)
     classifier = export.load(model)
@@ -69,7 +70,7 @@ def evaluate(model: Path, data: Path, *, imports: Sequence[str] = (), device: st
     labels = dict(zip(files["file"], files["class"], strict=True))
     tally, skipped = Tally(len(classifier.classes), torch.device("cpu")), []
     paths = [listing.root / file for file in files["file"]]
-    answers = probabilities(classifier, paths, runtime=Runtime(device=device))
+    answers = probabilities(classifier, paths, runtime=runtime_on(device))
     for file, (_, found) in zip(files["file"], answers, strict=True):
         if isinstance(found, Exception):
             skipped.append([file, str(found)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -50,9 +51,13 @@ def start(plan: Plan, *, results: Path = RESULTS) -> Finished:
         ClusterError: Ray cannot be had, or has too little.
     """
     folder = SearchFolder.create(results / plan.settings.name)
-    with folder.held():
-        _write_plan(folder, plan)
-        return _drive(folder, plan)
+    try:
+        with folder.held():
+            _write_plan(folder, plan)
+            return _drive(folder, plan)
+    except ClusterError:
+        shutil.rmtree(folder.path)  # nothing was tried: the name stays free
+        raise
 
 
 def resume(plan: Plan, *, results: Path = RESULTS) -> Finished:
@@ -64,10 +69,8 @@ def resume(plan: Plan, *, results: Path = RESULTS) -> Finished:
     """
     folder = SearchFolder.open(results / plan.settings.name)
     with folder.held():
-        _refuse_changes(folder, plan)
+        refuse_changes(folder, plan)
         kept = replace(plan, prepared=replace(plan.prepared, split=read_split(folder.split_file)))
-        folder.manifest_file.unlink(missing_ok=True)
-        _write_settings(folder, plan)
         return _drive(folder, kept)
 
 
@@ -91,9 +94,13 @@ def _write_settings(folder: SearchFolder, plan: Plan) -> None:
     )
 
 
-def _refuse_changes(folder: SearchFolder, plan: Plan) -> None:
-    stored = folder.read_json(folder.settings_file)
-    before = Settings.model_validate(stored["settings"]).what_matters()
+def refuse_changes(folder: SearchFolder, plan: Plan) -> None:
+    """Makes sure that a search can go on by this plan.
+
+    Raises:
+        FolderError: Data, space or settings that matter have changed; the message says which.
+    """
+    stored, before = folder.read_json(folder.settings_file), folder.settings().what_matters()
     changes = [
         f"{name} was {before[name]!r} and is {value!r}"
         for name, value in plan.settings.what_matters().items()
@@ -124,6 +131,9 @@ def _drive(folder: SearchFolder, plan: Plan) -> Finished:
             f"{'s' * (resources.workers != 1)} of {resources.cpus:g} CPUs and {resources.gpus:g} GPUs. "
             f"Messages of Ray go to {folder.log_file}. Ctrl-C stops and keeps what there is.",
         )
+        # Only now: a search that Ray has no room for stays as it was.
+        folder.manifest_file.unlink(missing_ok=True)
+        _write_settings(folder, plan)
         file = RecordFile(folder.records_file)
         stack.callback(file.close)
         file.session()
@@ -199,15 +209,14 @@ def share(cluster: Cluster, settings: Settings) -> Resources:
     gpus = settings.gpus_per_trial
     if gpus is None:
         gpus = 1.0 if cluster.gpus >= 1 else 0.0
-    slots = int(cluster.gpus / (gpus * workers)) if gpus else min(4, int(cluster.cpus / workers))
-    wanted = settings.concurrency or slots
+    slots = _floor(cluster.gpus / (gpus * workers)) if gpus else _floor(cluster.cpus / workers)
     cpus = settings.cpus_per_trial
     if cpus is None:
+        wanted = settings.concurrency or (slots if gpus else 4)
         cpus = float(max(1, int(cluster.cpus / (max(1, min(wanted, slots)) * workers))))
-    fits = min(
-        math.floor(cluster.cpus / (cpus * workers) + 1e-9),
-        math.floor(cluster.gpus / (gpus * workers) + 1e-9) if gpus else settings.trials,
-    )
+    fits = _floor(cluster.cpus / (cpus * workers))
+    if gpus:
+        fits = min(fits, slots)
     if fits < 1:
         raise ClusterError(
             f"a trial asks for {workers} x {cpus:g} CPUs and {workers} x {gpus:g} GPUs, and Ray has "
@@ -216,3 +225,7 @@ def share(cluster: Cluster, settings: Settings) -> Resources:
         )
     concurrency = min(fits, settings.trials, settings.concurrency or fits)
     return Resources(concurrency, cpus, gpus, workers)
+
+
+def _floor(share: float) -> int:
+    return math.floor(share + 1e-9)  # 0.3 / 0.1 is 2.9999...

@@ -51,9 +51,11 @@ def choose(
     epoch keeps its share, and what was decided on the way is not repeated.
 
     Raises:
-        FolderError: The search has no such trial, or none with a score.
+        FolderError: The search has no such trial, or none with a score, or `epochs` is not positive.
         SpaceError: The config file is not valid.
     """
+    if epochs is not None and epochs < 1:
+        raise FolderError(f"--epochs must be at least 1; received {epochs}.")
     settings, records = folder.settings(), folder.records()
     record = None
     if config is not None:
@@ -68,7 +70,8 @@ def choose(
         elif trial in records.trials:
             record = records.trials[trial]
         else:
-            raise FolderError(f"{folder.path} has no trial {trial}; it has 0 to {len(records.trials) - 1}.")
+            known = f"it has 0 to {max(records.trials)}" if records.trials else "it has none yet"
+            raise FolderError(f"{folder.path} has no trial {trial}; {known}.")
         found = config_of(record)
         title = f"trial {record.number}" + (", the search's winner" if trial is None else "")
         out = "model" if trial is None else f"model-trial-{trial}"
@@ -101,7 +104,7 @@ def retrain(
         The folder, with `metrics.json` in it.
 
     Raises:
-        FolderError: The folder exists, or the training diverged: nothing was written.
+        FolderError: The folder exists, the seed is negative, or the training diverged: nothing was written.
         DataError: The split's pictures are gone.
     """
     out = out or folder.path / choice.out
@@ -110,6 +113,8 @@ def retrain(
     stored = folder.read_json(folder.settings_file)
     settings, config = folder.settings(), choice.config
     seed = config.seed if seed is None else seed
+    if seed < 0:
+        raise FolderError(f"--seed must be at least 0; received {seed}.")
     epochs = config.epochs or settings.max_epochs
     import_networks(settings.imports)
     data = load(
@@ -118,6 +123,7 @@ def retrain(
         size_px=config.recipe.geometry.size_px,
         cache_dir=Path(settings.cache_dir),
     )
+    out.parent.mkdir(parents=True, exist_ok=True)
     resume_file = out.with_name(f".{out.name}.checkpoint.pt")
     resume = _resume_from(resume_file, config, seed, epochs)
     trained: dict[str, float] = dict(resume.metrics) if resume else {}
@@ -138,8 +144,8 @@ def retrain(
         resume=resume,
         replay=config.lr_scales,
     )
-    resume_file.unlink(missing_ok=True)
     if not math.isfinite(trained["train_loss"]):
+        resume_file.unlink(missing_ok=True)
         raise FolderError(
             "the training diverged: its loss was no longer a finite number. No model was written. Try "
             "another --seed, or retrain another trial with --trial."
@@ -159,6 +165,7 @@ def retrain(
         "recipe": config.recipe.to_dict(),
     }
     _write(folder, out, model, data, config, facts, runtime)
+    resume_file.unlink(missing_ok=True)
     return out
 
 
@@ -172,7 +179,7 @@ def _write(
     runtime: Runtime | None,
 ) -> None:
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
+    partial.mkdir()
     try:
         test = evaluate(model, config.recipe, data.part("test"), runtime=runtime)
         readings = _count_reading(folder, out, test)

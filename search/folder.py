@@ -60,7 +60,7 @@ class SearchFolder:
         """A new, empty folder.
 
         Raises:
-            FolderError: There is one of this name.
+            FolderError: There is one of this name, or none can be made there.
         """
         try:
             path.mkdir(parents=True)
@@ -69,6 +69,8 @@ class SearchFolder:
                 f"{path} exists already. Go on with that search by adding --resume, or choose another "
                 "--name; nothing was changed."
             ) from fault
+        except OSError as fault:
+            raise FolderError(f"{path} cannot be made: {fault.strerror}.") from fault
         return cls(path)
 
     @classmethod
@@ -92,7 +94,7 @@ class SearchFolder:
             FolderError: Another process drives it.
         """
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=1)  # `state` of another process may hold it for a moment
         except Timeout as fault:
             raise FolderError(f"{self.path}: another process is running this search.") from fault
         try:
@@ -102,9 +104,17 @@ class SearchFolder:
 
     @property
     def state(self) -> State:
-        """What the search is doing, by its manifest and by who holds the folder."""
+        """What the search is doing, by its manifest and by who holds the folder.
+
+        Raises:
+            FolderError: The manifest is damaged.
+        """
         if self.manifest_file.exists():
-            return State(self.read_json(self.manifest_file)["state"])
+            manifest = self.read_json(self.manifest_file)
+            try:
+                return State(manifest["state"])
+            except (KeyError, TypeError, ValueError) as fault:
+                raise FolderError(f"{self.manifest_file} is not a search's manifest: {fault}") from fault
         probe = FileLock(self.path / ".driver.lock")
         try:
             with probe.acquire(timeout=0):
@@ -113,8 +123,16 @@ class SearchFolder:
             return State.RUNNING
 
     def settings(self) -> Settings:
-        """What the search was asked for."""
-        return Settings.model_validate(self.read_json(self.settings_file)["settings"])
+        """What the search was asked for.
+
+        Raises:
+            FolderError: The file is missing or damaged.
+        """
+        stored = self.read_json(self.settings_file)
+        try:
+            return Settings.model_validate(stored["settings"])
+        except (KeyError, TypeError, ValueError) as fault:
+            raise FolderError(f"{self.settings_file} does not hold a search's settings: {fault}") from fault
 
     def records(self) -> Records:
         """What has happened so far."""

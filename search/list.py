@@ -7,11 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search.command import guarded
+from search.command import guarded, table_console
 from search.folder import RESULTS, SearchFolder, searches
 from search.results import winner
 from spaces.errors import InputError
@@ -20,16 +19,18 @@ from spaces.errors import InputError
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m search.list", description=__doc__)
-    parser.add_argument("results", nargs="?", default=str(RESULTS), help="default: results")
+    parser.add_argument(
+        "results", nargs="?", default=str(RESULTS), help="the folder to look in (default: results)"
+    )
     results = Path(parser.parse_args(arguments).results)
     return guarded(lambda: _list(results))
 
 
 def _list(results: Path) -> int:
-    console = Console()
+    console = table_console()
     folders = searches(results)
     if not folders:
-        console.print(f"No searches in {results}. Start one: python -m search.run")
+        console.print(f"No searches in {escape(str(results))}. Start one: python -m search.run")
         return 0
     table = Table("search", "state", "trials", "epochs", "best", "pictures", "space", box=None)
     for folder in folders:
@@ -53,7 +54,7 @@ def _row(folder: SearchFolder) -> tuple[str, ...]:
             settings.data or "demo",
             settings.space,
         )
-    except (InputError, ValueError) as fault:
+    except InputError as fault:
         return (folder.path.name, f"damaged: {fault}", "", "", "", "", "")
 
 

@@ -10,11 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search.command import guarded
+from search.command import DEVICE_HELP, IMPORT_HELP, NOTHING_FOUND, guarded, runtime_on, table_console
 from spaces.errors import InputError
 
 
@@ -31,8 +30,10 @@ def parser() -> argparse.ArgumentParser:
     form = top.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="path, class, probability, then the next best")
     form.add_argument("--json", action="store_true", help="a list; the README gives its form")
-    top.add_argument("--import", dest="imports", metavar="MODULE", action="append", default=[])
-    top.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    top.add_argument(
+        "--import", dest="imports", metavar="MODULE", action="append", default=[], help=IMPORT_HELP
+    )
+    top.add_argument("--device", default="auto", help=DEVICE_HELP)
     return top
 
 
@@ -60,12 +61,11 @@ def predict(
     from trainables import export
     from trainables.models.create import import_networks
     from trainables.predict import probabilities
-    from trainables.runtime import Runtime
 
     files = list(_files(pictures))
     import_networks(imports)
     classifier = export.load(model)
-    for file, found in probabilities(classifier, files, runtime=Runtime(device=device)):
+    for file, found in probabilities(classifier, files, runtime=runtime_on(device)):
         if isinstance(found, Exception):
             yield {"path": str(file), "error": str(found)}
             continue
@@ -111,11 +111,11 @@ def _predict(options: argparse.Namespace) -> int:
         _print_csv(good)
     elif good:
         _print_table(good)
-    return 0 if good else 1
+    return 0 if good else NOTHING_FOUND
 
 
 def _print_csv(answers: list[dict[str, Any]]) -> None:
-    writer = csv.writer(sys.stdout)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
     places = range(2, len(answers[0]["top"]) + 1) if answers else range(0)
     writer.writerow(
         [
@@ -136,7 +136,7 @@ def _print_table(answers: list[dict[str, Any]]) -> None:
         table.add_row(
             escape(answer["path"]), escape(answer["class"]), f"{answer['probability']:.3f}", escape(others)
         )
-    Console(highlight=False).print(table)
+    table_console().print(table)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from search.engine import Engine
 from search.trials import Outcome, TrialRecord, ranked
 
 PIPED_EVERY_S = 15.0
+LIVE_EVERY_S = 0.25
 MAIN_SETTINGS = ("model.name", "optim.lr", "augment.strength", "freeze.epoch", "loss.label_smoothing")
 
 
@@ -36,8 +37,9 @@ class Progress:
         self._started = clock()
         self._epochs_before = self._epochs()
         self._told = {record.number for record in engine.records if record.outcome}
-        self._last_line = clock()
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+        self._every_s = LIVE_EVERY_S if self._live else PIPED_EVERY_S
+        self._last_line = clock()
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -56,10 +58,12 @@ class Progress:
             if record.outcome and record.number not in self._told:
                 self._told.add(record.number)
                 self._console.print(escape(self._ended(record)))
+        if self._clock() - self._last_line < self._every_s:
+            return
+        self._last_line = self._clock()
         if self._live:
             self._live.update(Text(self.line()))
-        elif self._clock() - self._last_line >= PIPED_EVERY_S:
-            self._last_line = self._clock()
+        else:
             self._console.print(escape(self.line()))
 
     def line(self) -> str:
@@ -90,7 +94,7 @@ class Progress:
         return sum(len(record.history) for record in self._engine.records)
 
     def _minutes_left(self, minutes: float, epochs: int) -> float | None:
-        """By the epochs that an ended trial took on average; None until three have ended.
+        """By the epochs that an ended trial took on average; None until three have ended, and at the end.
 
         A running trial that has already passed that average has passed rungs too, and is expected to run
         its full length.
@@ -105,16 +109,17 @@ class Progress:
             if not record.outcome:
                 done = record.epochs_done
                 still += record.trial.epochs - done if done > a_trial else a_trial - done
-        return still * minutes / epochs
+        return still * minutes / epochs if still else None
 
     def _ended(self, record: TrialRecord) -> str:
+        error = " ".join((record.error or "").split())
         what = {
             Outcome.COMPLETE: "complete",
             Outcome.STOPPED: f"stopped after epoch {record.epochs_done}",
             Outcome.DIVERGED: f"diverged in epoch {record.epochs_done}",
             Outcome.OUT_OF_MEMORY: "out of memory",
-            Outcome.FAILED: f"failed: {record.error}",
-            Outcome.TIMED_OUT: f"timed out: {record.error}",
+            Outcome.FAILED: f"failed: {error}",
+            Outcome.TIMED_OUT: f"timed out: {error}",
         }[record.outcome or Outcome.FAILED]
         score = record.score(self._engine.metric)
         shown = f"{_score(score)} " if score is not None else ""

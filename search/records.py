@@ -7,10 +7,11 @@ newline is written; a torn last line, left by a killed driver, is dropped at the
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,9 @@ class Records:
         elif kind == "retry":
             record.retries += 1
         elif kind == "end":
-            record.outcome = Outcome(event["outcome"])
-            record.ended, record.error, record.traceback = moment, event["error"], event["traceback"]
+            if record.outcome is None:
+                record.outcome = Outcome(event["outcome"])
+                record.ended, record.error, record.traceback = moment, event["error"], event["traceback"]
         else:
             raise ValueError(f"unknown event {kind!r}")
 
@@ -82,11 +84,15 @@ def read(path: Path) -> Records:
     Raises:
         RecordsError: A whole line is not one of ours; the message says which.
     """
+    return _parse(path, _whole_lines(path))
+
+
+def _parse(path: Path, content: bytes) -> Records:
     records = Records()
-    for number, line in enumerate(_whole_lines(path), start=1):
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
             records.apply(json.loads(line))
-        except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as fault:
             raise RecordsError(
                 f"{path}, line {number}: not a record of this program ({type(fault).__name__}: {fault}). "
                 "Restore the file from a copy, or start a new search under another --name."
@@ -94,13 +100,10 @@ def read(path: Path) -> Records:
     return records
 
 
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield line
+def _whole_lines(path: Path) -> bytes:
+    """The file up to its last newline; read at once, for it may grow meanwhile."""
+    content = path.read_bytes() if path.exists() else b""
+    return content[: content.rfind(b"\n") + 1]
 
 
 class RecordFile:
@@ -112,12 +115,11 @@ class RecordFile:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = path
-        self.records = read(path)
+        whole = _whole_lines(path)
+        self.records = _parse(path, whole)
         self._clock = clock
-        whole = sum(len(line) for line in _whole_lines(path))
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        os.ftruncate(self._fd, whole)
-        os.lseek(self._fd, 0, os.SEEK_END)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        os.ftruncate(self._fd, len(whole))
 
     def session(self) -> None:
         """The driver starts."""
@@ -146,8 +148,13 @@ class RecordFile:
 
     def _append(self, event: dict[str, Any]) -> None:
         event = {**event, "time": self._clock()}
-        os.write(self._fd, json.dumps(event, ensure_ascii=False).encode() + b"\n")
-        self.records.apply(event)
+        # A traceback may name a file whose name is not text: that must not end the search.
+        line = json.dumps(event, ensure_ascii=False).encode(errors="replace") + b"\n"
+        size = os.fstat(self._fd).st_size
+        if os.write(self._fd, line) < len(line):
+            os.ftruncate(self._fd, size)
+            raise OSError(errno.ENOSPC, "no room for another record", str(self.path))
+        self.records.apply(json.loads(line))
 
     def close(self) -> None:
         """Closes the file."""

@@ -64,16 +64,17 @@ def write_results(folder: SearchFolder, sampler: Sampler, state: State) -> Trial
         The winner, if any trial has a score.
     """
     settings, records = folder.settings(), folder.records().all()
-    best = winner(records, settings.scored_by)
+    metric = settings.scored_by
+    best = winner(records, metric)
     if best is not None:
-        score = best.score(settings.scored_by)
+        score = best.score(metric)
         config_of(best).save(
             folder.best_file,
-            f"The best trial of search {settings.name}: trial {best.number}, {settings.scored_by.title} "
-            f"{score:.4f} after {best.epochs_done} of {best.trial.epochs} epochs.\n"
+            f"The best trial of search {settings.name}: trial {best.number}, {metric.title} {score:.4f} "
+            f"after {best.epochs_done} of {best.trial.epochs} epochs.\n"
             f"Train it for real: python -m search.retrain {folder.path}",
         )
-    write_study(folder.study_file, settings.name, sampler.study.trials, settings.scored_by)
+    write_study(folder.study_file, settings.name, sampler.study.trials, records, metric)
     if state is State.FINISHED:
         shutil.rmtree(folder.checkpoints, ignore_errors=True)  # every trial has ended: none is needed
     manifest = {
@@ -81,7 +82,7 @@ def write_results(folder: SearchFolder, sampler: Sampler, state: State) -> Trial
         "written": time.time(),
         "trials": len(records),
         "best_trial": None if best is None else best.number,
-        "best_score": None if best is None else best.score(settings.scored_by),
+        "best_score": None if best is None else best.score(metric),
         "metric": settings.metric,
     }
     write_page(folder, state)

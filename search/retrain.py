@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.command import guarded
+from search.command import DEVICE_HELP, guarded, runtime_on
 from search.folder import SearchFolder
 
 
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--epochs", metavar="N", type=int, help="another length than the trial's own")
     top.add_argument("--seed", metavar="N", type=int, help="another seed than the trial's own")
     top.add_argument("--out", metavar="DIR", help="another folder for the model")
-    top.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    top.add_argument("--device", default="auto", help=DEVICE_HELP)
     return top
 
 
@@ -38,11 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _retrain(options: argparse.Namespace) -> int:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     folder = SearchFolder.open(Path(options.folder))
     # Only now: torch takes seconds to import, and a mistyped folder should not.
     from search.final import TRAINED_ON, choose, retrain
-    from trainables.runtime import Runtime
 
     choice = choose(folder, trial=options.trial, config=options.config, epochs=options.epochs)
     epochs = len(choice.config.lr_scales or ()) or choice.config.epochs
@@ -62,7 +61,7 @@ def _retrain(options: argparse.Namespace) -> int:
         choice,
         out=Path(options.out) if options.out else None,
         seed=options.seed,
-        runtime=Runtime(device=options.device),
+        runtime=runtime_on(options.device),
         heard=heard,
     )
     metrics = folder.read_json(out / "metrics.json")

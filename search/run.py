@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search.command import INTERRUPTED, guarded
+from search.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.settings import Settings
 from search.trials import METRICS
@@ -68,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
         dest="imports",
         metavar="MODULE",
         action="append",
-        help="a module that registers networks of your own with timm; may be repeated",
+        help=IMPORT_HELP,
     )
     how = top.add_argument_group("how much")
     how.add_argument("--trials", metavar="N", type=int, help=f"recipes to try (default {_default('trials')})")
@@ -89,7 +90,12 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         help=f"at each rung one trial in N goes on (default {_default('reduction')})",
     )
-    how.add_argument("--seed", metavar="N", type=int, help="of split, sampler and trials (default 0)")
+    how.add_argument(
+        "--seed",
+        metavar="N",
+        type=int,
+        help="of split, sampler and trials (default {})".format(_default("seed")),
+    )
     where = top.add_argument_group("where it runs")
     where.add_argument(
         "--ray",
@@ -142,22 +148,25 @@ def settings_from(given: dict[str, Any], *, resume: bool) -> Settings:
         given["classes"] = tuple(name.strip() for name in given["classes"].split(",") if name.strip())
     if "data" in given:
         given["data"] = str(Path(given["data"]).expanduser())
+    if "cache_dir" in given:  # trials run in other folders than this process
+        given["cache_dir"] = str(Path(given["cache_dir"]).expanduser().resolve())
     if resume:
         if "name" not in given:
             raise FolderError("--resume needs the --name of a search; python -m search.list shows them.")
         stored = SearchFolder.open(RESULTS / given["name"]).settings().model_dump()
         return Settings.model_validate({**stored, **given})
     source = Path(given["data"]).resolve().name if given.get("data") else "demo"
+    source = re.sub(r"[^\w.-]+", "-", source).strip("-.") or "pictures"
     defaults = {
         "name": f"{source}-{time.strftime('%Y%m%d-%H%M%S')}",
         "space": "scratch" if given.get("data") else "demo",
-        "cache_dir": str(default_cache_dir()),
+        "cache_dir": str(default_cache_dir().resolve()),
     }
     return Settings.model_validate({**defaults, **given})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Its exit status: 0, 2 for a fault of the input, 130 when interrupted."""
+    """The command. Its exit status: 0, 1 without a winner, 2 for faulty input, 130 when interrupted."""
     given = vars(parser().parse_args(arguments))
     return guarded(lambda: _run(given))
 
@@ -178,11 +187,15 @@ def _run(given: dict[str, Any]) -> int:
         table.add_row(f"[bold]{name}[/]", escape(value))
     console.print(table)
     if dry_run:
+        if resume:
+            experiment.refuse_changes(SearchFolder.open(RESULTS / settings.name), plan)
         console.print("The plan is sound; nothing was started (--dry-run).")
         return 0
     finished = (experiment.resume if resume else experiment.start)(plan)
     _say_result(console, finished, settings)
-    return INTERRUPTED if finished.state is State.INTERRUPTED else 0
+    if finished.state is State.INTERRUPTED:
+        return INTERRUPTED
+    return 0 if finished.best else NOTHING_FOUND
 
 
 def _say_result(console: Console, finished: Any, settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -15,7 +15,7 @@ Count = Annotated[int, Field(ge=1)]
 class Settings(BaseModel):
     """Everything that a search is told. The defaults search the built-in demo."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     """The search's folder under `results/`."""
@@ -58,8 +58,8 @@ class Settings(BaseModel):
     @field_validator("name")
     @classmethod
     def _a_folder_name(cls, name: str) -> str:
-        if not name or name != Path(name).name or name.startswith("."):
-            raise ValueError("must be the name of one folder: letters, digits, - and _")
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise ValueError("must be a folder's name: letters, digits, _, - and ., without - or . in front")
         return name
 
     @property

@@ -82,6 +82,7 @@ FAMILIES = {
             {
                 "width": _WIDTH,
                 "blocks": Whole(2, 5, default=3),
+                "convs": Whole(1, 3, default=1),
                 "dense": Whole(16, 4096, default=128),
                 "batch_norm": _BATCH_NORM,
             },

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,10 @@ class Sampler:
         self.study.sampler = _tpe(self.seed, number)
         trial = self.study.ask()
         recipe = self.space.suggest(trial, epochs=epochs)
+        # TPE notes all that it drew, for branches too that this trial did not take, and would count them as
+        # tried while the trial runs. Only what was taken is recorded, and only that should be learnt from.
+        for name in list(trial.storage.get_trial_system_attrs(trial._trial_id)):
+            trial.storage.set_trial_system_attr(trial._trial_id, name, "")
         self._trials[number] = trial
         return recipe, trial.params
 
@@ -83,8 +89,16 @@ def _tpe(seed: int, number: int) -> TPESampler:
     return TPESampler(seed=own_seed, multivariate=True, group=True, constant_liar=True)
 
 
-def write_study(path: Path, name: str, trials: Iterable[FrozenTrial], metric: Metric) -> None:
-    """Writes a copy of a study as the SQLite file that `optuna-dashboard sqlite:///PATH` opens."""
+def write_study(
+    path: Path, name: str, trials: Iterable[FrozenTrial], records: Iterable[TrialRecord], metric: Metric
+) -> None:
+    """Writes a copy of a study as the SQLite file that `optuna-dashboard sqlite:///PATH` opens.
+
+    Args:
+        trials: Of the study, by number.
+        records: Of the same trials: a study that was rebuilt does not know when they ran.
+    """
+    dated = [_dated(trial, record) for trial, record in zip(trials, records, strict=True)]
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     study = optuna.create_study(
@@ -92,7 +106,14 @@ def write_study(path: Path, name: str, trials: Iterable[FrozenTrial], metric: Me
         study_name=name,
         direction="maximize" if metric.mode == "max" else "minimize",
     )
-    study.add_trials(trials)
+    study.add_trials(dated)
     study.set_metric_names([metric.name])
     study._storage.remove_session()  # closes the connection before the file moves
     partial.replace(path)
+
+
+def _dated(trial: FrozenTrial, record: TrialRecord) -> FrozenTrial:
+    dated = copy.copy(trial)
+    dated.datetime_start = datetime.fromtimestamp(record.started)
+    dated.datetime_complete = None if record.ended is None else datetime.fromtimestamp(record.ended)
+    return dated

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import ray
 
 from spaces.errors import InputError
 
+DEFAULT_PORT = 6379  # of `ray start --head`
 OBJECT_STORE_BYTES = 200 * 1024**2  # a split and some numbers: trials share pictures through the file cache
 
 
@@ -35,8 +39,9 @@ def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
     """Connects to Ray, until the end of the `with` block.
 
     Args:
-        address: `local` starts a Ray on this machine for this search alone; `auto` joins a cluster that
-            RAY_ADDRESS names or that runs on this machine, else starts one; anything else is joined.
+        address: `local` starts a Ray on this machine for this search alone; `auto` joins the cluster that
+            RAY_ADDRESS names or that `ray start` started on this machine, else starts one; anything else
+            is joined.
         worker_groups: Whether trials start worker groups. Ray Train returns a stopped group's resources
             with the help of the dashboard's process, so a Ray started here then has one.
 
@@ -45,18 +50,16 @@ def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    joined = False
-    if address != "local":
-        try:
-            ray.init(address=address, **quiet)
-            joined = True
-        except (ConnectionError, ValueError, RuntimeError) as fault:
-            if address != "auto":
-                raise ClusterError(
-                    f"--ray {address}: no Ray cluster answers there ({fault}). Start one (ray up "
-                    "cluster.yaml, or ray start --head), give its address, or use --ray local."
-                ) from fault
-    if not joined:
+    named = os.environ.get("RAY_ADDRESS") if address == "auto" else None if address == "local" else address
+    if named and not _answers(named):
+        raise ClusterError(
+            f"no Ray cluster answers at {named}. Start one with `ray start --head`, give its address with "
+            "--ray (host:port), or use --ray local."
+        )
+    joined = named or (_started_here() if address == "auto" else None)
+    if joined:
+        ray.init(address=joined, **quiet)
+    else:
         ray.init(
             address="local",
             include_dashboard=worker_groups,
@@ -73,3 +76,23 @@ def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
         yield Cluster(f"{verb} {where}: {what}", cpus, gpus, nodes)
     finally:
         ray.shutdown()
+
+
+def _started_here() -> str | None:
+    """The cluster that `ray start` noted on this machine.
+
+    Not Ray's own "auto": that also joins the private Ray of another search, which ends with that search.
+    """
+    note = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    address = note.read_text().strip() if note.exists() else ""
+    return address if address and _answers(address) else None  # a cluster that died leaves its note
+
+
+def _answers(address: str) -> bool:
+    """Whether something listens there: Ray itself would try a dead address for many minutes."""
+    place = urlsplit(address if "//" in address else f"//{address}")
+    try:
+        with socket.create_connection((place.hostname or "", place.port or DEFAULT_PORT), timeout=5):
+            return True
+    except (OSError, ValueError):
+        return False

@@ -1,4 +1,4 @@
-"""`plain_cnn`: convolution, ReLU, max-pool blocks; flatten; one dense layer; the last layer."""
+"""`plain_cnn`: blocks of convolution, ReLU and max-pool; flatten; one dense layer; the last layer."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ default_cfgs = generate_default_cfgs({"plain_cnn": default_cfg()})
 
 
 class PlainCnn(FlatNet):
-    """`blocks` times (3x3 convolution, ReLU, 2x2 max-pool), the filters doubling from `width`."""
+    """`blocks` times (`convs` 3x3 convolutions with ReLU, 2x2 max-pool), the filters doubling from `width`."""
 
     def __init__(
         self,
         width: int = 32,
         blocks: int = 3,
+        convs: int = 1,
         dense: int = 128,
         batch_norm: bool = False,
         img_size: int | tuple[int, int] = 64,
         **kwargs: Any,
     ) -> None:
+        def block(widths: tuple[int, int]) -> nn.Sequential:
+            before, after = widths
+            layers = conv(before, after, batch_norm=batch_norm)
+            for _ in range(convs - 1):
+                layers += conv(after, after, batch_norm=batch_norm)
+            return nn.Sequential(*layers, nn.MaxPool2d(2))
+
         def body(in_chans: int) -> nn.Sequential:
             widths = [in_chans, *(width * 2**i for i in range(blocks))]
-            return nn.Sequential(
-                *(
-                    nn.Sequential(*conv(before, after, batch_norm=batch_norm), nn.MaxPool2d(2))
-                    for before, after in itertools.pairwise(widths)
-                )
-            )
+            return nn.Sequential(*map(block, itertools.pairwise(widths)))
 
         super().__init__(body, dense=[dense], img_size=img_size, **kwargs)
 
