@@ -32,7 +32,9 @@ def _list(results: Path) -> int:
     if not folders:
         console.print(f"No searches in {escape(str(results))}. Start one: python -m search.run")
         return 0
-    table = Table("search", "state", "trials", "epochs", "best", "pictures", "space", box=None)
+    table = Table(
+        "search", "state", "trials", "epochs", "best", "pictures", "space", box=None, pad_edge=False
+    )
     for folder in folders:
         table.add_row(*(escape(cell) for cell in _row(folder)))
     console.print(table)

@@ -114,7 +114,8 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         ),
     ]
     if report["skipped"]:
-        lines.append(("skipped", f"{len(report['skipped'])} files that cannot be decoded"))
+        count = len(report["skipped"])
+        lines.append(("skipped", f"{count} file{'s' * (count != 1)} that cannot be decoded"))
     lines += [
         ("left out", f"class {entry['class']}: {entry['pictures']} pictures ({entry['reason']})")
         for entry in report["left_out"]

@@ -130,7 +130,7 @@ def _print_csv(answers: list[dict[str, Any]]) -> None:
 
 
 def _print_table(answers: list[dict[str, Any]]) -> None:
-    table = Table("picture", "class", "probability", "next best", box=None)
+    table = Table("picture", "class", "probability", "next best", box=None, pad_edge=False)
     for answer in answers:
         others = ", ".join(f"{best['class']} {best['probability']:.3f}" for best in answer["top"][1:])
         table.add_row(

@@ -49,7 +49,7 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         self.tick()
         if self._live:
-            self._live.update(Text(self.line()))
+            self._live.update(self._wrapped())
             self._live.stop()
 
     def tick(self) -> None:
@@ -62,7 +62,7 @@ class Progress:
             return
         self._last_line = self._clock()
         if self._live:
-            self._live.update(Text(self.line()))
+            self._live.update(self._wrapped())
         else:
             self._console.print(escape(self.line()))
 
@@ -89,6 +89,9 @@ class Progress:
         if best and (score := best[0].score(self._engine.metric)) is not None:
             parts.append(f"best {_score(score)} (trial {best[0].number}: {main_settings(best[0])})")
         return " | ".join(parts)
+
+    def _wrapped(self) -> Text:
+        return Text(self.line(), no_wrap=False, overflow="fold")  # the console itself wraps nothing
 
     def _epochs(self) -> int:
         return sum(len(record.history) for record in self._engine.records)

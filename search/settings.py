@@ -29,7 +29,7 @@ class Settings(BaseModel):
     """Full length of a trial, in passes over the training part."""
     metric: str = "val_accuracy"
     seed: Annotated[int, Field(ge=0)] = 0
-    classes: tuple[str, ...] | None = None
+    classes: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """Takes only these classes."""
     min_per_class: Count = 10
     imports: tuple[str, ...] = ()

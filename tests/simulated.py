@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from search.engine import Engine
+from search.folder import SearchFolder
 from search.policy.asha import Asha, Decision
 from search.policy.sampler import Sampler
 from search.records import RecordFile
+from search.settings import Settings
 from search.trials import METRICS, Epoch, Outcome, Trial, TrialRecord
 from spaces.recipe import Recipe
 from spaces.space import Space
@@ -87,13 +89,14 @@ def engine(path: Path, searched: Space, **changes: Any) -> Engine:
 
 
 def scores(made: Trial, number: int) -> dict[str, float]:
-    """What this trial reports at this epoch; the highest learning rates diverge, at once or a little later."""
+    """What this trial reports at this epoch; the highest learning rates diverge, some later than others."""
     rate = math.log10(made.recipe["optim"]["lr"])
     quality = 0.9 - 0.1 * (rate + 2.8) ** 2 - 0.1 * made.recipe["augment"]["strength"]
     noise = np.random.default_rng([made.seed, number]).normal(0, 0.02)
     accuracy = float(np.clip(quality * (1 - math.exp(-number / 3)) + noise, 0.05, 1))
     loss = math.nan if rate > -1.7 and number > made.number % 2 else 1 - accuracy
-    return {"train_loss": loss, "val_loss": loss, "val_accuracy": accuracy, "val_macro_f1": accuracy}
+    found = {"train_loss": loss, "val_loss": loss, "val_accuracy": accuracy, "val_macro_f1": accuracy}
+    return {**found, "lr_scale": 1.0, "epoch_s": 2.0, "images_per_s": 80.0}
 
 
 @dataclass
@@ -169,3 +172,20 @@ def story(records: list[TrialRecord]) -> list[tuple[Any, ...]]:
         )
         for entry in records
     ]
+
+
+def search_folder(path: Path, **changes: Any) -> SearchFolder:
+    """A folder as `search.experiment` starts one, of a search that has recorded nothing yet."""
+    asked = {"name": path.name, "space": "demo", "cache_dir": str(path.parent / "cache"), **changes}
+    folder = SearchFolder.create(path)
+    folder.write_json(
+        folder.settings_file,
+        {
+            "settings": Settings.model_validate(asked).model_dump(mode="json"),
+            "source": str(path.parent / "pictures"),
+            "space": {"base": {}, "parameters": {}},
+            "data_fingerprint": "abc",
+        },
+    )
+    folder.write_json(folder.data_file, {"fingerprint": "abc", "layout": "one folder a class"})
+    return folder

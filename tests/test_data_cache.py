@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import BROKEN, class_folders, noise, save
 from PIL import Image
 
+from tests.pictures import BROKEN, class_folders, noise, save
 from trainables.data import Cache, DataError, build_or_open, decode, default_cache_dir, read_listing
 from trainables.data import cache as cache_module
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from pictures import BROKEN, class_folders, noise, save
 from PIL import Image
 
+from tests.pictures import BROKEN, class_folders, noise, save
 from trainables.data import PARTS, DataError, Prepared, decode, load, prepare, read_split, write_split
 from trainables.data import cache as cache_module
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import BROKEN, bomb, noise
 from PIL import Image
 
+from tests.pictures import BROKEN, bomb, noise
 from trainables.data import DecodeError, decode
 from trainables.data.decode import BACKGROUND, LIMIT_ASPECT, LIMIT_PIXELS
 

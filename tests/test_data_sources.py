@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from pictures import class_folders, noise, save
 
+from tests.pictures import class_folders, noise, save
 from trainables.data import DataError, Listing, read_listing
 
 

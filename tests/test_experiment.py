@@ -1,0 +1,252 @@
+"""How a search starts and goes on: what is refused, what a cluster is divided into."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from search import experiment
+from search.experiment import refuse_changes, resume, share, start
+from search.folder import FolderError, SearchFolder, State
+from search.plan import Plan
+from search.records import RecordFile
+from search.settings import Settings
+from search.trials import Outcome
+from search.tune.cluster import Cluster, ClusterError
+from search.tune.driver import Resources
+from spaces.space import Space
+from spaces.space_files import load_space, space_names
+from tests.simulated import SPACE, epoch, space, trial
+from trainables.data import Prepared
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+
+def settings(**changes: Any) -> Settings:
+    return Settings(**{"name": "mine", "space": "space.yaml", "cache_dir": "cache", **changes})
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    split = pd.DataFrame(
+        [(f"{name}/{place}.png", name, f"{name}{place}", "train") for name in "ab" for place in range(5)],
+        columns=["file", "class", "group", "part"],
+    )
+    report = {"fingerprint": "abc", "layout": "one folder a class"}
+    return Plan(settings(), space(tmp_path), tmp_path / "pictures", Prepared(split, ["a", "b"], report))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+def without_ray(monkeypatch: pytest.MonkeyPatch, *, finds: ClusterError | None = None) -> None:
+    """A cluster that is not there, or one that is left before the first trial."""
+
+    @contextlib.contextmanager
+    def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
+        if finds:
+            raise finds
+        yield Cluster("no Ray at all", cpus=2, gpus=0, nodes=1)
+
+    monkeypatch.setattr(experiment, "connected", connected)
+    monkeypatch.setattr(experiment, "run", lambda *arguments, **options: None)
+
+
+def trials_of(folder: SearchFolder, number: int) -> None:
+    file = RecordFile(folder.records_file)
+    file.session()
+    for place in range(number):
+        file.trial(trial(place))
+        file.epoch(epoch(place, 1))
+        file.end(place, Outcome.STOPPED)
+    file.close()
+
+
+def test_a_search_that_ray_has_no_room_for_leaves_its_name_free(
+    plan: Plan, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_ray(monkeypatch, finds=ClusterError("no Ray cluster answers"))
+    with pytest.raises(ClusterError, match="no Ray cluster answers"):
+        start(plan, results=results)
+    assert list(results.iterdir()) == []
+
+    greedy = replace(plan, settings=settings(cpus_per_trial=3))
+    without_ray(monkeypatch)
+    with pytest.raises(ClusterError, match="a trial asks for 1 x 3 CPUs"):
+        start(greedy, results=results)
+    assert list(results.iterdir()) == []
+
+
+def test_a_search_that_ray_has_no_room_for_now_stays_as_it_was(
+    plan: Plan, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_ray(monkeypatch)
+    finished = start(plan, results=results)
+    assert finished.state is State.INTERRUPTED
+    before = {path: path.read_bytes() for path in finished.folder.iterdir() if path.name != "driver.log"}
+
+    without_ray(monkeypatch, finds=ClusterError("no Ray cluster answers"))
+    with pytest.raises(ClusterError):
+        resume(replace(plan, settings=settings(trials=40)), results=results)
+    assert {path: path.read_bytes() for path in before} == before
+    assert SearchFolder(finished.folder).state is State.INTERRUPTED
+
+
+def test_what_is_written_before_the_first_trial_is_enough_to_go_on_from(
+    plan: Plan, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_ray(monkeypatch)
+    first = start(plan, results=results)
+    folder = SearchFolder.open(first.folder)
+    assert folder.settings() == plan.settings
+    assert load_space(folder.space_file).to_dict() == plan.space.to_dict()
+    assert json.loads(folder.environment_file.read_text())["packages"]["ray"]
+    assert folder.split_file.exists()
+    assert resume(replace(plan, settings=settings(trials=20)), results=results).state is State.INTERRUPTED
+    assert folder.settings().trials == 20
+    assert len(folder.records().sessions) == 2
+
+
+def test_a_folder_that_is_in_use_is_not_resumed(
+    plan: Plan, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_ray(monkeypatch)
+    folder = SearchFolder(start(plan, results=results).folder)
+    with folder.held(), pytest.raises(FolderError, match="another process is running this search"):
+        resume(plan, results=results)
+
+
+@pytest.fixture
+def folder(plan: Plan, results: Path) -> SearchFolder:
+    """A search with three trials."""
+    folder = SearchFolder.create(results / plan.settings.name)
+    experiment._write_plan(folder, plan)
+    trials_of(folder, 3)
+    return folder
+
+
+def test_the_same_plan_can_go_on(folder: SearchFolder, plan: Plan) -> None:
+    refuse_changes(folder, plan)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trials": 3},
+        {"trials": 99},
+        {"concurrency": 2},
+        {"workers_per_trial": 2},
+        {"cpus_per_trial": 2},
+        {"timeout_min": 1.0},
+        {"ray": "local"},
+        {"cache_dir": "elsewhere"},
+        {"data": "the/same/pictures/elsewhere"},
+    ],
+)
+def test_what_decides_on_no_trial_may_change(folder: SearchFolder, plan: Plan, changes: Any) -> None:
+    refuse_changes(folder, replace(plan, settings=settings(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"max_epochs": 9}, "max_epochs was 12 and is 9"),
+        ({"metric": "val_loss"}, "metric was 'val_accuracy' and is 'val_loss'"),
+        ({"seed": 4}, "seed was 0 and is 4"),
+        ({"reduction": 4}, "reduction was 3 and is 4"),
+        ({"classes": ("a", "b")}, r"classes was None and is \('a', 'b'\)"),
+        ({"min_per_class": 5}, "min_per_class was 10 and is 5"),
+        ({"imports": ("odd",)}, r"imports was \(\) and is \('odd',\)"),
+        ({"trials": 2}, "--trials 2 is fewer than the 3 that it has"),
+    ],
+)
+def test_a_setting_that_matters_may_not_change(
+    folder: SearchFolder, plan: Plan, changes: Any, said: str
+) -> None:
+    with pytest.raises(FolderError, match=rf"cannot be resumed: {said}\. .* under another --name"):
+        refuse_changes(folder, replace(plan, settings=settings(**changes)))
+
+
+def test_all_that_has_changed_is_named_at_once(folder: SearchFolder, plan: Plan, tmp_path: Path) -> None:
+    other = replace(
+        plan,
+        settings=settings(seed=4),
+        space=space(tmp_path, SPACE.replace("[8, 16, 32]", "[8, 16]")),
+        prepared=replace(plan.prepared, report={"fingerprint": "xyz"}),
+    )
+    with pytest.raises(FolderError) as refused:
+        refuse_changes(folder, other)
+    for said in ("seed was 0", "search space differs", "space.yaml", "pictures differ", "data.json"):
+        assert said in str(refused.value)
+
+
+def test_a_refused_resume_changes_nothing(folder: SearchFolder, plan: Plan, results: Path) -> None:
+    before = {path: path.read_bytes() for path in folder.path.glob("[!.]*")}
+    with pytest.raises(FolderError):
+        resume(replace(plan, settings=settings(seed=4)), results=results)
+    assert {path: path.read_bytes() for path in folder.path.glob("[!.]*")} == before
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_a_built_in_space_is_the_same_after_it_was_written_down(name: str) -> None:
+    found: Space = load_space(name)
+    assert json.loads(json.dumps(found.to_dict())) == found.to_dict()
+
+
+# How a cluster is divided.
+
+
+def cluster(cpus: float, gpus: float = 0.0) -> Cluster:
+    return Cluster("a cluster", cpus, gpus, nodes=1)
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "got"),
+    [
+        (cluster(2), {}, Resources(2, 1, 0)),
+        (cluster(4), {}, Resources(4, 1, 0)),
+        (cluster(16), {}, Resources(4, 4, 0)),
+        (cluster(16), {"concurrency": 8}, Resources(8, 2, 0)),
+        (cluster(16), {"concurrency": 1}, Resources(1, 16, 0)),
+        (cluster(16), {"concurrency": 64}, Resources(16, 1, 0)),
+        (cluster(16), {"cpus_per_trial": 3}, Resources(5, 3, 0)),
+        (cluster(16), {"cpus_per_trial": 0.5, "trials": 100}, Resources(32, 0.5, 0)),
+        (cluster(16), {"trials": 3}, Resources(3, 4, 0)),
+        (cluster(16), {"workers_per_trial": 2}, Resources(4, 2, 0, 2)),
+        (cluster(3), {"workers_per_trial": 2}, Resources(1, 1, 0, 2)),
+        (cluster(32, gpus=4), {}, Resources(4, 8, 1)),
+        (cluster(32, gpus=4), {"concurrency": 2}, Resources(2, 16, 1)),
+        (cluster(32, gpus=4), {"concurrency": 50}, Resources(4, 8, 1)),
+        (cluster(32, gpus=4), {"workers_per_trial": 4}, Resources(1, 8, 1, 4)),
+        (cluster(32, gpus=4), {"gpus_per_trial": 0.5}, Resources(8, 4, 0.5)),
+        (cluster(32, gpus=3), {"gpus_per_trial": 0.1, "trials": 99}, Resources(30, 1, 0.1)),
+        (cluster(32, gpus=4), {"gpus_per_trial": 0}, Resources(4, 8, 0)),
+        (cluster(2, gpus=4), {}, Resources(2, 1, 1)),
+    ],
+)
+def test_a_cluster_is_divided_among_trials(there: Cluster, asked: Any, got: Resources) -> None:
+    assert share(there, settings(**asked)) == got
+
+
+@pytest.mark.parametrize(
+    ("there", "asked"),
+    [
+        (cluster(2), {"cpus_per_trial": 4}),
+        (cluster(2), {"workers_per_trial": 3}),
+        (cluster(2), {"gpus_per_trial": 1}),
+        (cluster(8, gpus=1), {"workers_per_trial": 2}),
+        (cluster(8, gpus=1), {"gpus_per_trial": 2}),
+    ],
+)
+def test_a_trial_that_fits_nowhere_is_refused_with_what_there_is(there: Cluster, asked: Any) -> None:
+    with pytest.raises(ClusterError, match=f"Ray has {there.cpus:g} CPUs and {there.gpus:g} GPUs. Lower"):
+        share(there, settings(**asked))
