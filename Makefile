@@ -1,6 +1,8 @@
 # The two commands that matter: `make search` and `make test`. Each makes .venv when it is missing.
 PYTHON ?= python3
-NAME ?= demo-$(shell date +%Y%m%d-%H%M%S)
+ifndef NAME
+NAME := demo-$(shell date +%Y%m%d-%H%M%S)
+endif
 BIN := .venv/bin
 
 .PHONY: search test quick check format clean

@@ -42,8 +42,8 @@ def main() -> None:
     stopped = sum(record.outcome is Outcome.STOPPED for record in records)
     epochs = sorted(epoch.metrics["epoch_s"] for record in records for epoch in record.history)
     print(
-        f"search: {len(records)} trials in {minutes:.1f} min, {stopped} stopped early, {len(epochs)} epochs of "
-        f"{statistics.median(epochs):.1f} s (median) to {epochs[-1]:.1f} s (longest)"
+        f"search: {len(records)} trials in {minutes:.1f} min, {stopped} stopped early, {len(epochs)} epochs "
+        f"of {statistics.median(epochs):.1f} s (median) to {epochs[-1]:.1f} s (longest)"
     )
     print(f"{'recipe':<12} {'seed':>4} {'accuracy':>9} {'macro-F1':>9} {'log loss':>9} {'seconds':>8}")
     means = {}

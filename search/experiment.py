@@ -31,6 +31,8 @@ from search.tune.driver import Resources, StopAll, run
 from trainables.data import read_split, write_split
 from trainables.worker import Workplace
 
+TRIALS_A_NODE = 4
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -55,8 +57,9 @@ def start(plan: Plan, *, results: Path = RESULTS) -> Finished:
         with folder.held():
             _write_plan(folder, plan)
             return _drive(folder, plan)
-    except ClusterError:
-        shutil.rmtree(folder.path)  # nothing was tried: the name stays free
+    except BaseException:
+        if not folder.records_file.exists():  # nothing was tried: the name stays free
+            shutil.rmtree(folder.path)
         raise
 
 
@@ -149,7 +152,7 @@ def _drive(folder: SearchFolder, plan: Plan) -> Finished:
             seed=settings.seed,
         )
         place = Workplace(
-            source=str(plan.source),
+            source=str(plan.source) if settings.data else None,
             split=plan.prepared.split,
             cache_dir=settings.cache_dir,
             checkpoints=str(folder.checkpoints.resolve()),
@@ -198,9 +201,9 @@ def _interrupts(stop: StopAll, console: Console) -> Iterator[None]:
 def share(cluster: Cluster, settings: Settings) -> Resources:
     """Divides a cluster among trials.
 
-    On GPUs: a GPU a worker and an equal share of the CPUs. Without: as many trials at a time as there
-    are CPUs, up to four, because side by side on few threads they train more pictures a second than one
-    after the other on many.
+    On GPUs: a GPU a worker, and of the CPUs what the node with the fewest for each of its GPUs can give.
+    Without: as many trials at a time as there are CPUs, up to four on a node, because side by side on few
+    threads they train more pictures a second than one after the other on many.
 
     Raises:
         ClusterError: Not even one trial fits.
@@ -209,23 +212,26 @@ def share(cluster: Cluster, settings: Settings) -> Resources:
     gpus = settings.gpus_per_trial
     if gpus is None:
         gpus = 1.0 if cluster.gpus >= 1 else 0.0
-    slots = _floor(cluster.gpus / (gpus * workers)) if gpus else _floor(cluster.cpus / workers)
-    cpus = settings.cpus_per_trial
-    if cpus is None:
-        wanted = settings.concurrency or (slots if gpus else 4)
-        cpus = float(max(1, int(cluster.cpus / (max(1, min(wanted, slots)) * workers))))
-    fits = _floor(cluster.cpus / (cpus * workers))
-    if gpus:
-        fits = min(fits, slots)
+    cpus = settings.cpus_per_trial or _cpus_a_worker(cluster, settings, gpus)
+    fits = cluster.room(cpus, gpus) // workers
     if fits < 1:
+        nodes = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in cluster.nodes)
         raise ClusterError(
-            f"a trial asks for {workers} x {cpus:g} CPUs and {workers} x {gpus:g} GPUs, and Ray has "
-            f"{cluster.cpus:g} CPUs and {cluster.gpus:g} GPUs. Lower --workers-per-trial, --cpus-per-trial "
-            "or --gpus-per-trial, or join a larger cluster with --ray."
+            f"a trial asks for {workers} x ({cpus:g} CPUs and {gpus:g} GPUs), each on one node, and the "
+            f"nodes of Ray have: {nodes}. Lower --workers-per-trial, --cpus-per-trial or --gpus-per-trial, "
+            "or join a larger cluster with --ray."
         )
     concurrency = min(fits, settings.trials, settings.concurrency or fits)
     return Resources(concurrency, cpus, gpus, workers)
 
 
-def _floor(share: float) -> int:
-    return math.floor(share + 1e-9)  # 0.3 / 0.1 is 2.9999...
+def _cpus_a_worker(cluster: Cluster, settings: Settings, gpus: float) -> float:
+    """An equal share of a node's CPUs, on the node where that is least; at least one."""
+    usable = [node for node in cluster.nodes if node.gpus >= gpus and node.cpus >= 1]
+    wanted = settings.concurrency or (settings.trials if gpus else TRIALS_A_NODE * len(usable))
+    a_node = math.ceil(wanted * settings.workers_per_trial / max(1, len(usable)))
+    shares = []
+    for node in usable:
+        slots = math.floor(node.gpus / gpus + 1e-9) if gpus else int(node.cpus)
+        shares.append(int(node.cpus / min(slots, a_node)))
+    return float(max(1, min(shares, default=1)))

@@ -20,6 +20,7 @@ from search.trials import TrialRecord
 from spaces.recipe_files import TrialConfig, load_trial_config
 from trainables.checkpoint import Checkpoint, CheckpointError
 from trainables.data import Dataset, load, read_split
+from trainables.data.demo import demo_source
 from trainables.evaluate import evaluate
 from trainables.export import export
 from trainables.loop import TrainData, train
@@ -118,7 +119,7 @@ def retrain(
     epochs = config.epochs or settings.max_epochs
     import_networks(settings.imports)
     data = load(
-        Path(stored["source"]),
+        Path(stored["source"]) if settings.data else demo_source(Path(settings.cache_dir)),
         read_split(folder.split_file),
         size_px=config.recipe.geometry.size_px,
         cache_dir=Path(settings.cache_dir),

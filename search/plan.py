@@ -10,9 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from search.settings import Settings
-from spaces.recipe import Model, Recipe
+from spaces.families import FAMILIES
+from spaces.flat import unflatten
+from spaces.recipe import Recipe
 from spaces.space import Space
 from spaces.space_files import load_space
+from spaces.worlds import worlds
 from trainables.data import Prepared, build_or_open, prepare, read_listing
 from trainables.data.demo import demo_source
 from trainables.models.create import create_model, import_networks
@@ -40,11 +43,12 @@ def make_plan(settings: Settings, console: Console) -> Plan:
     Raises:
         SpaceError: The space is not valid; every fault is named.
         DataError: The pictures cannot be used.
-        ModelError: An --import module fails, or pretrained weights cannot be had.
+        ModelError: An --import module fails, a network refuses its arguments, or pretrained weights
+            cannot be had.
     """
     own_networks = import_networks(settings.imports)
     space = load_space(settings.space, extra_models=own_networks)
-    _fetch_weights(space, console)
+    _make_networks(space, console)
     cache_dir = Path(settings.cache_dir)
     with Bar(
         TextColumn("{task.description}"),
@@ -88,15 +92,26 @@ def make_plan(settings: Settings, console: Console) -> Plan:
     return Plan(settings, space, source, prepared)
 
 
-def _fetch_weights(space: Space, console: Console) -> None:
-    """Downloads pretrained weights now: a trial must not be the first to find that it cannot."""
-    pretrained = space.defaults.get("model.pretrained")
-    varied = any(parameter.path == "model.pretrained" for parameter in space.parameters)
-    if not (pretrained or varied):
-        return
-    for name in space.model_names():
-        console.print(f"pretrained weights of {name} ...", highlight=False)
-        create_model(Recipe(model=Model(name=name, pretrained=True)), num_classes=2)
+def _make_networks(space: Space, console: Console) -> None:
+    """Makes every network once that is not ours (those are checked with the space), and fetches weights.
+
+    A trial must not be the first to find that an argument is wrong, or that weights cannot be had.
+    """
+    paths = {*space.defaults, *(parameter.path for parameter in space.parameters)}
+    arguments = {path for path in paths if path.startswith("model.args.")}
+    seen: set[str] = set()
+    for values in worlds(
+        space.defaults, space.parameters, {"model.name", "model.pretrained"} | arguments, thinned=True
+    ):
+        recipe = Recipe.model_validate(unflatten(values))
+        spec = recipe.model
+        if spec.name in FAMILIES or str(spec.args) + spec.name in seen:
+            continue
+        weights = spec.pretrained and spec.name not in seen
+        if weights:
+            console.print(f"pretrained weights of {spec.name} ...")
+        create_model(recipe, num_classes=2, weights=weights)
+        seen |= {spec.name, str(spec.args) + spec.name}
 
 
 def describe(plan: Plan) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from search.plan import Plan
 from search.records import RecordFile
 from search.settings import Settings
 from search.trials import Outcome
-from search.tune.cluster import Cluster, ClusterError
+from search.tune.cluster import Cluster, ClusterError, Node
 from search.tune.driver import Resources
 from spaces.space import Space
 from spaces.space_files import load_space, space_names
@@ -55,7 +55,7 @@ def without_ray(monkeypatch: pytest.MonkeyPatch, *, finds: ClusterError | None =
     def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
         if finds:
             raise finds
-        yield Cluster("no Ray at all", cpus=2, gpus=0, nodes=1)
+        yield Cluster("no Ray at all", (Node(2),))
 
     monkeypatch.setattr(experiment, "connected", connected)
     monkeypatch.setattr(experiment, "run", lambda *arguments, **options: None)
@@ -206,7 +206,7 @@ def test_a_built_in_space_is_the_same_after_it_was_written_down(name: str) -> No
 
 
 def cluster(cpus: float, gpus: float = 0.0) -> Cluster:
-    return Cluster("a cluster", cpus, gpus, nodes=1)
+    return Cluster("a cluster", (Node(cpus, gpus),))
 
 
 @pytest.mark.parametrize(
@@ -248,5 +248,14 @@ def test_a_cluster_is_divided_among_trials(there: Cluster, asked: Any, got: Reso
     ],
 )
 def test_a_trial_that_fits_nowhere_is_refused_with_what_there_is(there: Cluster, asked: Any) -> None:
-    with pytest.raises(ClusterError, match=f"Ray has {there.cpus:g} CPUs and {there.gpus:g} GPUs. Lower"):
+    with pytest.raises(ClusterError, match=f"Ray have: {there.cpus:g} CPUs and {there.gpus:g} GPUs. Lower"):
         share(there, settings(**asked))
+
+
+def test_no_worker_is_spread_over_nodes() -> None:
+    ten_small = Cluster("ten nodes", (Node(8),) * 10)
+    assert share(ten_small, settings(trials=99)) == Resources(40, 2, 0)
+    mixed = Cluster("a head without a GPU", (Node(64), Node(8, 4)))
+    assert share(mixed, settings()) == Resources(4, 2, 1)
+    with pytest.raises(ClusterError, match="each on one node"):
+        share(Cluster("two nodes", (Node(4), Node(4))), settings(cpus_per_trial=5))

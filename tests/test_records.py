@@ -8,6 +8,7 @@ import os
 import threading
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,13 +18,21 @@ from search.trials import Epoch, Outcome, Trial
 from tests.simulated import epoch, trial
 
 
+def small(number: int, **params: Any) -> Trial:
+    """A trial that takes few bytes."""
+    return Trial(number, {"model": {"name": "plain_cnn"}}, params, seed=number, epochs=9)
+
+
+PARAMS = {"optim.lr": 0.1 + 0.2, "ema.decay": None, "schedule.name": "cosine"}
+
+
 def a_search(path: Path, start: float = 1.0) -> RecordFile:
     """Two trials: one ends well, one is lost once, and then fails."""
     file = RecordFile(path, clock=count(start).__next__)
     file.session()
-    file.trial(trial(0, params={"optim.lr": 0.1 + 0.2, "ema.decay": None, "schedule.name": "cosine"}))
+    file.trial(small(0, **PARAMS))
     file.epoch(epoch(0, 1, 1 / 3))
-    file.trial(trial(1))
+    file.trial(small(1))
     file.epoch(epoch(1, 1, math.nan))
     file.retry(1)
     file.epoch(epoch(0, 2, 2 / 3))
@@ -42,9 +51,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     found = records.read(file.path)
     assert plain(found) == plain(file.records)
     first, second = found.all()
-    assert first.trial == trial(
-        0, params={"optim.lr": 0.1 + 0.2, "ema.decay": None, "schedule.name": "cosine"}
-    )
+    assert first.trial == small(0, **PARAMS)
     assert [entry.metrics["val_accuracy"] for entry in first.history] == [1 / 3, 2 / 3]
     assert (first.outcome, first.started, first.ended) == (Outcome.COMPLETE, 2.0, 8.0)
     assert (second.outcome, second.retries) == (Outcome.FAILED, 1)

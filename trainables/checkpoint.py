@@ -29,14 +29,19 @@ class Checkpoint:
     seed: int
     epochs: int
     """Full length of the training."""
-    metrics: dict[str, float]
-    """What the epoch reported: a training resumed from here can report it again."""
+    history: list[dict[str, float]]
+    """What each epoch so far reported, in order: a training resumed from here can report it again."""
     model: dict[str, Any]
     ema: dict[str, Any] | None
     optimizer: dict[str, Any]
     schedule: dict[str, Any]
     scaler: dict[str, Any]
     patience: dict[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What the last epoch reported."""
+        return self.history[-1]
 
     @property
     def epoch(self) -> int:

@@ -110,6 +110,7 @@ class _Training:
         )
         self.classes = len(data.train.classes)
         self.best_loss, self.epochs_since_best = math.inf, 0
+        self.history: list[dict[str, float]] = []
         self.first_epoch = 1
         if resume is not None:
             self._restore(resume)
@@ -227,9 +228,10 @@ class _Training:
         return {"recipe": self.recipe.to_dict(), "seed": self.seed, "epochs": self.epochs}
 
     def _checkpoint(self, metrics: dict[str, float]) -> Checkpoint:
+        self.history.append(metrics)
         return Checkpoint(
             **self._identity(),
-            metrics=metrics,
+            history=list(self.history),
             model=self.model.state_dict(),
             ema=self.ema.module.state_dict() if self.ema is not None else None,
             optimizer=self.optimizer.state_dict(),
@@ -246,6 +248,7 @@ class _Training:
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.rate.load_state_dict(checkpoint.schedule)
         self.scaler.load_state_dict(checkpoint.scaler)
+        self.history = list(checkpoint.history)
         self.best_loss = checkpoint.patience["best_loss"]
         self.epochs_since_best = checkpoint.patience["epochs_since_best"]
         # A training that had ended, by its patience or by diverging, has nothing left to do.

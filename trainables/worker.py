@@ -20,6 +20,7 @@ import torch
 from spaces.recipe import Recipe
 from trainables.checkpoint import Checkpoint, CheckpointError
 from trainables.data import Dataset, load
+from trainables.data.demo import demo_source
 from trainables.loop import TrainData, train
 from trainables.models.create import import_networks
 from trainables.runtime import Runtime
@@ -29,7 +30,8 @@ from trainables.runtime import Runtime
 class Workplace:
     """What all trials of a search share: where the data and the checkpoints are, and what a worker has."""
 
-    source: str
+    source: str | None
+    """Folder or manifest of pictures, the same on every node; None is the demo, which each node draws."""
     split: pd.DataFrame
     cache_dir: str
     checkpoints: str
@@ -44,7 +46,7 @@ def work(trial: dict[str, Any], place: Workplace) -> None:
     """Trains one trial and reports over Ray; ends with a message that says how it ended.
 
     A trial whose checkpoint exists goes on from it: after a crash of the worker, of the machine or of the
-    driver alike. It reports the checkpoint's epoch once more, in case that report was lost.
+    driver alike. It reports the checkpoint's epochs once more, in case a report was lost on its way.
 
     Args:
         trial: A `search.trials.Trial` as plain values.
@@ -95,7 +97,8 @@ def _train(trial: dict[str, Any], place: Workplace, context: _Context) -> str:
     resume = _checkpoint_of(checkpoint_file, trial)
     if resume is not None:
         last.update(resume.metrics)
-        context.report(message(resume.metrics))
+        for metrics in resume.history:
+            context.report(message(metrics))
     parts = TrainData(data.part("train"), data.part("validation"))
     train(recipe, parts, report, runtime=runtime, seed=trial["seed"], epochs=trial["epochs"], resume=resume)
     return "complete"
@@ -123,9 +126,11 @@ _opened: dict[tuple[str, int], Dataset] = {}
 
 def _open_once(place: Workplace, size_px: int) -> Dataset:
     """The data set; opened once a process, so that a reused actor's later trials start at once."""
-    key = (place.source, size_px)
+    key = (place.source or "demo", size_px)
     if key not in _opened:
-        _opened[key] = load(Path(place.source), place.split, size_px=size_px, cache_dir=Path(place.cache_dir))
+        cache_dir = Path(place.cache_dir)
+        source = Path(place.source) if place.source else demo_source(cache_dir)
+        _opened[key] = load(source, place.split, size_px=size_px, cache_dir=cache_dir)
     return _opened[key]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,14 +25,39 @@ class ClusterError(InputError):
 
 
 @dataclass(frozen=True)
+class Node:
+    """One machine of a cluster."""
+
+    cpus: float
+    gpus: float = 0.0
+
+    def room(self, cpus: float, gpus: float) -> int:
+        """How many workers of so many CPUs and GPUs fit on it at a time."""
+        shares = [self.cpus / cpus] + ([self.gpus / gpus] if gpus else [])
+        return math.floor(min(shares) + 1e-9)  # 0.3 / 0.1 is 2.9999...
+
+
+@dataclass(frozen=True)
 class Cluster:
     """A Ray that this process is connected to."""
 
     description: str
     """For people: joined or started, where, with what."""
-    cpus: float
-    gpus: float
-    nodes: int
+    nodes: tuple[Node, ...]
+
+    @property
+    def cpus(self) -> float:
+        """CPUs of all nodes."""
+        return sum(node.cpus for node in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of all nodes."""
+        return sum(node.gpus for node in self.nodes)
+
+    def room(self, cpus: float, gpus: float) -> int:
+        """How many workers of so many CPUs and GPUs fit at a time: none is spread over nodes."""
+        return sum(node.room(cpus, gpus) for node in self.nodes)
 
 
 @contextlib.contextmanager
@@ -50,7 +76,9 @@ def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    named = os.environ.get("RAY_ADDRESS") if address == "auto" else None if address == "local" else address
+    named = os.environ.get("RAY_ADDRESS") if address == "auto" else address
+    if named in ("", "auto", "local"):
+        named = None
     if named and not _answers(named):
         raise ClusterError(
             f"no Ray cluster answers at {named}. Start one with `ray start --head`, give its address with "
@@ -58,24 +86,41 @@ def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
         )
     joined = named or (_started_here() if address == "auto" else None)
     if joined:
-        ray.init(address=joined, **quiet)
+        try:
+            ray.init(address=joined, **quiet)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as fault:
+            raise ClusterError(
+                f"the Ray cluster at {joined} does not take this process in: {fault}. Its Ray must have this "
+                f"version ({ray.__version__}), and its token must be here (RAY_AUTH_MODE=token)."
+            ) from fault
     else:
         ray.init(
             address="local",
             include_dashboard=worker_groups,
             object_store_memory=OBJECT_STORE_BYTES,
+            # The helper of a worker group that returns its resources asks for "the" cluster, and with
+            # another Ray on this machine it would ask the wrong one.
+            runtime_env={"worker_process_setup_hook": _know_own_cluster} if worker_groups else None,
             **quiet,
         )
-    resources = ray.cluster_resources()
-    nodes = sum(node["Alive"] for node in ray.nodes())
-    cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+    nodes = tuple(
+        Node(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+        for node in ray.nodes()
+        if node["Alive"]
+    )
+    cluster = Cluster("", nodes)
     where = ray.get_runtime_context().gcs_address
-    what = f"{nodes} node{'s' * (nodes != 1)}, {cpus:g} CPUs, {gpus:g} GPUs"
+    what = f"{len(nodes)} node{'s' * (len(nodes) != 1)}, {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs"
     verb = "joined the Ray cluster at" if joined else "started Ray on this machine,"
     try:
-        yield Cluster(f"{verb} {where}: {what}", cpus, gpus, nodes)
+        yield replace(cluster, description=f"{verb} {where}: {what}")
     finally:
         ray.shutdown()
+
+
+def _know_own_cluster() -> None:
+    """Runs at the start of every worker process."""
+    os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
 
 
 def _started_here() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def _fill(files: pd.DataFrame, shares: Mapping[str, float], rng: np.random.Gener
 
 def write_split(split: pd.DataFrame, path: Path) -> None:
     """Writes a split as a CSV file."""
-    split[_COLUMNS].to_csv(path, index=False, lineterminator="\n")
+    split[_COLUMNS].to_csv(path, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
 
 def read_split(path: Path) -> pd.DataFrame:

@@ -11,7 +11,9 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 
 from spaces.errors import InputError
+from spaces.families import FAMILIES
 from spaces.recipe import Recipe
+from spaces.timm_names import timm_models
 
 # What training and export use of a network; those that timm's `build_model_with_cfg` makes of timm's own
 # classes have all of it.
@@ -23,12 +25,11 @@ class ModelError(InputError):
 
 
 def import_networks(modules: Iterable[str]) -> list[str]:
-    """Imports the user's modules and returns the names that they added to timm's registry.
+    """Imports the user's modules and returns the names of all networks that are neither timm's nor ours.
 
     Raises:
         ModelError: A module cannot be imported.
     """
-    before = set(timm.list_models())
     for module in modules:
         try:
             importlib.import_module(module)
@@ -38,7 +39,7 @@ def import_networks(modules: Iterable[str]) -> list[str]:
                 "module that Python finds from here (PYTHONPATH) and that registers networks with "
                 "timm.models.register_model."
             ) from fault
-    return sorted(set(timm.list_models()) - before)
+    return sorted(set(timm.list_models()) - timm_models().keys() - FAMILIES.keys())
 
 
 def create_model(recipe: Recipe, num_classes: int, *, weights: bool = True) -> nn.Module:

@@ -14,7 +14,7 @@ default_cfgs = generate_default_cfgs({"plain_cnn": default_cfg()})
 
 
 class PlainCnn(FlatNet):
-    """`blocks` times (`convs` 3x3 convolutions with ReLU, 2x2 max-pool), the filters doubling from `width`."""
+    """`blocks` times (`convs` 3x3 convolutions with ReLU, 2x2 max-pool), filters doubling from `width`."""
 
     def __init__(
         self,
