@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class Engine:
         passes: Full length of a trial, in passes over the training part.
         pictures: Size of the training part.
         seed: Of the search; every trial derives its own from this and its number.
+        ended: Hears the number of each trial that has ended, after it is recorded.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class Engine:
         passes: int,
         pictures: int,
         seed: int,
+        ended: Callable[[int], None] = lambda trial: None,
     ) -> None:
+        self._ended = ended
         self._file, self._sampler, self._asha = file, sampler, asha
         self.metric, self.trials, self.seed = metric, trials, seed
         self.passes, self.pictures = passes, pictures
@@ -88,6 +92,7 @@ class Engine:
         if record.outcome is None:
             self._file.end(trial, outcome, error, traceback)
             self._sampler.tell(record)
+            self._ended(trial)
 
     def lost(self, trial: int) -> None:
         """Records that a trial's process was lost and that it starts again from its checkpoint."""

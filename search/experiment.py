@@ -28,6 +28,7 @@ from search.settings import Settings
 from search.trials import TrialRecord
 from search.tune.cluster import Cluster, ClusterError, connected
 from search.tune.driver import Resources, StopAll, run
+from trainables.checkpoint import checkpoint_file
 from trainables.data import read_split, write_split
 from trainables.worker import Workplace
 
@@ -150,6 +151,8 @@ def _drive(folder: SearchFolder, plan: Plan) -> Finished:
             passes=settings.max_epochs,
             pictures=plan.training_pictures,
             seed=settings.seed,
+            # The state of a trial that has ended is needed no more, and of a large network it is large.
+            ended=lambda trial: checkpoint_file(folder.checkpoints, trial).unlink(missing_ok=True),
         )
         place = Workplace(
             source=str(plan.source) if settings.data else None,

@@ -17,6 +17,11 @@ class CheckpointError(InputError):
     """A file is not a checkpoint of this training."""
 
 
+def checkpoint_file(folder: Path, trial: int) -> Path:
+    """Where the state of a search's trial is kept, while it may be needed."""
+    return folder / f"trial-{trial:05d}.pt"
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """State after an epoch.

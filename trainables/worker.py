@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
 import socket
 import traceback
@@ -18,7 +19,7 @@ import ray.tune
 import torch
 
 from spaces.recipe import Recipe
-from trainables.checkpoint import Checkpoint, CheckpointError
+from trainables.checkpoint import Checkpoint, CheckpointError, checkpoint_file
 from trainables.data import Dataset, load
 from trainables.data.demo import demo_source
 from trainables.loop import TrainData, train
@@ -62,10 +63,13 @@ def work(trial: dict[str, Any], place: Workplace) -> None:
 
 
 def _train(trial: dict[str, Any], place: Workplace, context: _Context) -> str:
+    if torch.cuda.is_initialized():  # by an earlier trial of this process: its memory goes back first
+        gc.collect()
+        torch.cuda.empty_cache()
     _import_once(place.imports)
     recipe = Recipe.model_validate(trial["recipe"])
     data = _open_once(place, recipe.geometry.size_px)
-    checkpoint_file = Path(place.checkpoints) / f"trial-{trial['number']:05d}.pt"
+    file = checkpoint_file(Path(place.checkpoints), trial["number"])
     runtime = Runtime(
         device=context.device,
         threads=place.threads,
@@ -90,11 +94,11 @@ def _train(trial: dict[str, Any], place: Workplace, context: _Context) -> str:
     def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:
         last.update(metrics)
         if context.rank == 0:
-            checkpoint_file.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.save(checkpoint_file)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.save(file)
         context.report(message(metrics))
 
-    resume = _checkpoint_of(checkpoint_file, trial)
+    resume = _checkpoint_of(file, trial)
     if resume is not None:
         last.update(resume.metrics)
         for metrics in resume.history:

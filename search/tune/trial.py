@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import traceback
 from functools import partial
 from typing import Any
@@ -29,6 +30,7 @@ def run_trial(
     if workers == 1:
         TorchTrainer(worker, scaling_config=ray.train.ScalingConfig(num_workers=0)).fit()
         return
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # 2 s, and reports wait for it
     trainer = TorchTrainer(
         worker,
         scaling_config=ray.train.ScalingConfig(
