@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import io
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -23,8 +25,22 @@ IMPORT_HELP = "a module that registers networks of your own with timm; may be re
 DEVICE_HELP = "auto (default: a GPU where there is one), cpu, cuda, cuda:1, mps"
 
 
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """What every command that uses an exported model takes."""
+    parser.add_argument(
+        "model", metavar="MODEL", help="a folder that search.retrain wrote: results/NAME/model"
+    )
+    parser.add_argument(
+        "--import", dest="imports", metavar="MODULE", action="append", default=[], help=IMPORT_HELP
+    )
+    parser.add_argument("--device", default="auto", help=DEVICE_HELP)
+
+
 def guarded(command: Callable[[], int]) -> int:
     """Runs a command and returns its exit status: its own, 2 for faulty input, 130 for Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name need not be text that can be printed
+            stream.reconfigure(errors="backslashreplace")
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         return command()

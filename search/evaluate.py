@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from search.command import DEVICE_HELP, IMPORT_HELP, guarded, runtime_on
+from search.command import add_model_options, guarded, runtime_on
 from spaces.errors import InputError
 
 
@@ -22,13 +22,9 @@ def parser() -> argparse.ArgumentParser:
         description="Evaluates a model on labelled pictures: all of them, or the test part where the data "
         "says which pictures that is.",
     )
-    top.add_argument("model", metavar="MODEL", help="a folder that search.retrain wrote: results/NAME/model")
+    add_model_options(top)
     top.add_argument("--data", metavar="DIR", required=True, help="labelled pictures, as for search.run")
     top.add_argument("--json", action="store_true", help="as JSON; the README gives its form")
-    top.add_argument(
-        "--import", dest="imports", metavar="MODULE", action="append", default=[], help=IMPORT_HELP
-    )
-    top.add_argument("--device", default="auto", help=DEVICE_HELP)
     return top
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from search.command import DEVICE_HELP, IMPORT_HELP, NOTHING_FOUND, guarded, runtime_on, table_console
+from search.command import NOTHING_FOUND, add_model_options, guarded, runtime_on, table_console
 from spaces.errors import InputError
 
 
@@ -24,16 +24,12 @@ def parser() -> argparse.ArgumentParser:
         description="Prints the best classes of each picture with their probabilities. Files that cannot be "
         "read are named on standard error; the exit status is 1 when none could be read.",
     )
-    top.add_argument("model", metavar="MODEL", help="a folder that search.retrain wrote: results/NAME/model")
+    add_model_options(top)
     top.add_argument("pictures", metavar="PICTURE-OR-FOLDER", nargs="+", help="folders are searched through")
     top.add_argument("--top", metavar="N", type=int, default=3, help="classes a picture (default 3)")
     form = top.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="path, class, probability, then the next best")
     form.add_argument("--json", action="store_true", help="a list; the README gives its form")
-    top.add_argument(
-        "--import", dest="imports", metavar="MODULE", action="append", default=[], help=IMPORT_HELP
-    )
-    top.add_argument("--device", default="auto", help=DEVICE_HELP)
     return top
 
 

@@ -46,15 +46,15 @@ def config_of(record: TrialRecord) -> TrialConfig:
     """What a retrain repeats of a trial: its recipe and length, and what was decided on the way.
 
     A trial that was cut short is retrained at its full length: only a complete trial's own end, by its
-    patience, is a decision to repeat.
+    patience, is a decision to repeat. The drops of its plateau schedule are repeated, and the last one
+    stays in force.
     """
-    complete = record.outcome is Outcome.COMPLETE
-    return TrialConfig(
-        recipe=Recipe.model_validate(record.trial.recipe),
-        epochs=record.trial.epochs,
-        seed=record.trial.seed,
-        lr_scales=tuple(epoch.metrics["lr_scale"] for epoch in record.history) if complete else None,
-    )
+    recipe = Recipe.model_validate(record.trial.recipe)
+    scales: tuple[float, ...] | None = tuple(epoch.metrics["lr_scale"] for epoch in record.history)
+    if record.outcome is not Outcome.COMPLETE:
+        missing = record.trial.epochs - len(scales or ())
+        scales = scales + scales[-1:] * missing if scales and recipe.schedule.name == "plateau" else None
+    return TrialConfig(recipe=recipe, epochs=record.trial.epochs, seed=record.trial.seed, lr_scales=scales)
 
 
 def write_results(folder: SearchFolder, sampler: Sampler, state: State) -> TrialRecord | None:
