@@ -90,8 +90,9 @@ def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
             ray.init(address=joined, **quiet)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as fault:
             raise ClusterError(
-                f"the Ray cluster at {joined} does not take this process in: {fault}. Its Ray must have this "
-                f"version ({ray.__version__}), and its token must be here (RAY_AUTH_MODE=token)."
+                f"the Ray cluster at {joined} does not take this process in: {fault}. It must have this "
+                f"version of Ray ({ray.__version__}); RAY_AUTH_MODE=token must be set for `ray start` and for "
+                "this command alike, and the token (~/.ray/auth_token) must be the same."
             ) from fault
     else:
         ray.init(
