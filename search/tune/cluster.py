@@ -91,8 +91,8 @@ def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as fault:
             raise ClusterError(
                 f"the Ray cluster at {joined} does not take this process in: {fault}. It must have this "
-                f"version of Ray ({ray.__version__}); RAY_AUTH_MODE=token must be set for `ray start` and for "
-                "this command alike, and the token (~/.ray/auth_token) must be the same."
+                f"version of Ray ({ray.__version__}); RAY_AUTH_MODE=token must be set for `ray start` and "
+                "for this command alike, and the token (~/.ray/auth_token) must be the same."
             ) from fault
     else:
         ray.init(
