@@ -8,23 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Scalar = bool | int | float | str
-
-
-class Part(BaseModel):
-    """One section of a recipe: frozen, finite, and closed to fields it does not know.
-
-    Types are taken as they are (`true` is no number, `"64"` and `64.0` are no whole ones), but a whole
-    number will do where a float is asked for.
-    """
-
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
-    )
+from spaces.augment import Augment
+from spaces.part import Part, Positive, Scalar, Share
 
 
 class Model(Part):
@@ -34,10 +21,23 @@ class Model(Part):
     """A name of timm's registry, with or without a `.pretrained_tag`."""
     pretrained: bool = False
     """Start from the weights that timm downloads for this name."""
+    weights: str | None = None
+    """Start from the weights in this file (safetensors, or a torch file of plain tensors), or in the folder
+    of an exported model; the head starts anew."""
+    stem: Literal["standard", "small"] = "standard"
+    """`small`: the first layers keep the picture's resolution instead of taking a quarter of it or less, as
+    ResNets for 32 px pictures do (He et al. 2016). Weights keep their shapes, so pretrained ones fit."""
+    pool: Literal["avg", "max", "avgmax", "catavgmax"] | None = None
+    """Pooling in front of the head; null is the network's own."""
+    head_dense: Annotated[int, Field(ge=1)] | None = None
+    """Width of a dense layer with ReLU and dropout in front of the last layer; null: the last layer alone."""
     drop_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Dropout in front of the last dense layer (timm's `drop_rate`)."""
+    drop_path_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Stochastic depth: chance of leaving out the last residual block, falling to 0 at the first
+    (Huang et al. 2016)."""
     args: dict[str, Scalar] = Field(default_factory=dict)
-    """Keyword arguments of the registered model, such as `width` or `drop_path_rate`."""
+    """Keyword arguments of the registered model, such as `width`."""
 
 
 class Geometry(Part):
@@ -47,54 +47,49 @@ class Geometry(Part):
     """Side of the square, in pixels."""
     fit: Literal["resize", "crop", "pad"] = "resize"
     """`resize` stretches, `crop` cuts the largest centred square, `pad` adds bars of grey."""
-
-
-class Augment(Part):
-    """Random changes to the training pictures, drawn afresh for every sample."""
-
-    strength: Share = 1.0
-    """Scales every magnitude below, and the chances of `erase` and `grayscale`; 0 changes nothing, but
-    for `flip`, which is a chance and not a magnitude: it applies whenever strength is over 0."""
-    flip: Share = 0.5
-    """Chance of a left-right mirror image."""
-    rotate_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 10.0
-    """Largest rotation either way, in degrees."""
-    shift: Annotated[float, Field(ge=0.0, le=0.5)] = 0.08
-    """Largest shift either way along each axis, as a share of the side."""
-    zoom: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-    """Largest relative change of scale either way."""
-    brightness: Share = 0.2
-    """Largest relative change of brightness either way; contrast and saturation likewise."""
-    contrast: Share = 0.2
-    saturation: Share = 0.2
-    grayscale: Share = 0.0
-    """Chance of losing all colour."""
-    erase: Share = 0.0
-    """Chance that a random rectangle (2 to 20% of the area) is blanked (Zhong et al. 2017)."""
+    start_px: Annotated[int, Field(ge=16, le=1024)] | None = None
+    """Side of the square in the first epoch; it grows evenly to `size_px`, at which the network is always
+    evaluated. Null: `size_px` throughout. (Progressive resizing; Tan & Le 2021, "EfficientNetV2".)"""
+    grow_share: Share = 0.5
+    """Share of the training after which `size_px` is reached."""
 
 
 class Optim(Part):
     """The optimizer. Weight decay is never applied to norms and biases."""
 
-    name: Literal["adamw"] = "adamw"
+    name: str = "adamw"
+    """A name of timm.optim's, such as adamw, sgd (with Nesterov's momentum), lamb, lion or nadamw."""
     lr: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    """Of optimizers that have one; those of Adam's kind keep their own betas."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Pictures a step, over all workers together."""
     head_lr_mult: Positive = 1.0
     """The last layer learns at `lr` times this."""
     backbone_lr_mult: Positive = 1.0
     """Every other layer learns at `lr` times this."""
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Each block of the backbone learns at this many times the rate of the block behind it (Clark et al.
+    2020, "ELECTRA"); 1: all alike."""
+    clip_norm: Positive | None = None
+    """Gradients are scaled down to at most this norm; null: never."""
 
 
 class Schedule(Part):
-    """How the learning rate moves over the full length of a trial."""
+    """How the learning rate moves over the full length of a trial. All shares are of that length."""
 
-    name: Literal["constant", "cosine", "plateau"] = "cosine"
-    """`cosine` falls to `final_share` step by step (Loshchilov & Hutter 2017); `plateau` multiplies by
-    `factor` when the validation loss has not improved for more than `patience_epochs` epochs."""
+    name: Literal["constant", "cosine", "one_cycle", "step", "plateau"] = "cosine"
+    """`cosine` falls to `final_share` step by step (Loshchilov & Hutter 2017); `one_cycle` rises, then falls
+    to nearly nothing, with momentum the other way round (Smith & Topin 2018); `step` multiplies by `factor`
+    after every `step_share`; `plateau` does so when the validation loss has not improved for more than
+    `patience_epochs` epochs."""
+    warmup_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """The rate rises evenly from nearly nothing over this share (Goyal et al. 2017); with `one_cycle`, the
+    share of the rise, 0.3 where it is 0."""
     final_share: Share = 0.01
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
+    step_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
     patience_epochs: Annotated[int, Field(ge=0)] = 2
 
 
@@ -103,14 +98,25 @@ class Freeze(Part):
 
     epoch: Annotated[int, Field(ge=0)] = 0
     """The head alone trains during the first `epoch` epochs; 0 freezes nothing."""
-    then: Literal["all", "last_stage"] = "all"
-    """What joins the head after that, by timm's own grouping of the network into stages."""
+    then: Literal["all", "last_stage", "last_two_stages", "gradual"] = "all"
+    """What joins the head after that, by timm's own grouping of the network into stages. `gradual`: one stage
+    after the other, from the last to the first, evenly spaced so that all train from epoch 2 x `epoch`
+    (Howard & Ruder 2018, "ULMFiT")."""
 
 
 class Loss(Part):
-    """Cross-entropy."""
+    """What is minimised, and what is done about uneven classes."""
 
+    name: Literal["cross_entropy", "sigmoid", "focal"] = "cross_entropy"
+    """`sigmoid`: two classes told apart by one output; `focal`: easy pictures count less (Lin et al.
+    2017)."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    gamma: Annotated[float, Field(ge=0.0, le=10.0)] = 2.0
+    """Of the focal loss: 0 is cross-entropy."""
+    balance: Literal["none", "class_weights", "sampling", "logit_adjustment"] = "none"
+    """`class_weights`: a picture counts in inverse proportion to the size of its class; `sampling`: all
+    classes are drawn equally often; `logit_adjustment`: in training, the logarithm of the class's share is
+    added to its output (Menon et al. 2021)."""
 
 
 class Ema(Part):
@@ -135,6 +141,8 @@ class Recipe(Part):
     """Ends an epoch after this many steps; null means a whole pass over the training part."""
     patience_epochs: Annotated[int, Field(ge=1)] | None = None
     """Ends the training when the validation loss has not improved for this many epochs; null: never."""
+    keep: Literal["last", "best"] = "last"
+    """Which weights the training ends with: the last ones, or those with the lowest validation loss."""
 
     def rescaled(self, old_epochs: int, new_epochs: int) -> Recipe:
         """The same recipe for a training of another length: the freeze epoch keeps its share of it."""
