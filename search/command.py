@@ -6,6 +6,7 @@ import argparse
 import io
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from rich.markup import escape
 from spaces.errors import InputError
 
 if TYPE_CHECKING:
+    from search.folder import SearchFolder
     from trainables.runtime import Runtime
 
 INTERRUPTED = 130
@@ -56,6 +58,30 @@ def guarded(command: Callable[[], int]) -> int:
         errors.print("interrupted")
         return INTERRUPTED
     return FAULTY_INPUT
+
+
+def epoch_line(metrics: dict[str, float], epochs: int) -> str:
+    """What a training says of an epoch; see `trainables.loop.train` for its metrics."""
+    parts = [f"epoch {metrics['epoch']:>3.0f} of {epochs}"]
+    for side, name in (("train", "train"), ("val", "validation")):
+        if f"{side}_loss" in metrics:
+            loss, accuracy = metrics[f"{side}_loss"], metrics[f"{side}_accuracy"]
+            parts += [f"{name} loss {loss:.4f}", f"{name} accuracy {accuracy:.4f}"]
+    return "  ".join([*parts, f"{metrics['images_per_s']:.0f} images/s"])
+
+
+def say_model(console: Console, folder: SearchFolder, model: Path) -> None:
+    """What a trained model came to, and what to type next."""
+    metrics = folder.read_json(model / "metrics.json")
+    test, readings = metrics["test"], metrics["test_readings"]
+    console.print(
+        f"Test part, {test['n']} pictures: accuracy {test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}, "
+        f"log loss {test['log_loss']:.4f} (read {readings} time{'s' * (readings != 1)} so far)"
+    )
+    console.print(f"Model:  {model}")
+    console.print(f"Try it:  python -m search.predict {model} PICTURE-OR-FOLDER...")
+    if folder.page_file.exists():
+        console.print(f"Leaderboard:  {folder.page_file}")
 
 
 def table_console() -> Console:

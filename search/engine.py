@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from search.policy.asha import Asha, Decision
 from search.policy.sampler import Sampler
 from search.records import RecordFile
-from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord
+from search.trials import Epoch, Metric, Outcome, Start, Trial, TrialRecord
 from spaces.recipe import Recipe
+from spaces.recipe_files import with_absolute_weights
 
 
 class Engine:
@@ -26,6 +27,7 @@ class Engine:
         passes: Full length of a trial, in passes over the training part.
         pictures: Size of the training part.
         seed: Of the search; every trial derives its own from this and its number.
+        starts: What the first trials try; the sampler's suggestions come after these.
         ended: Hears the number of each trial that has ended, after it is recorded.
     """
 
@@ -40,12 +42,13 @@ class Engine:
         passes: int,
         pictures: int,
         seed: int,
+        starts: Sequence[Start] = (),
         ended: Callable[[int], None] = lambda trial: None,
     ) -> None:
         self._ended = ended
         self._file, self._sampler, self._asha = file, sampler, asha
         self.metric, self.trials, self.seed = metric, trials, seed
-        self.passes, self.pictures = passes, pictures
+        self.passes, self.pictures, self.starts = passes, pictures, starts
         self._unfinished: deque[Trial] = deque()
         self._replay()
 
@@ -66,10 +69,24 @@ class Engine:
         number = len(self.records)
         if number >= self.trials:
             return None
+        own_seed = int(np.random.SeedSequence([self.seed, number]).generate_state(2)[1])
+        if number < len(self.starts):
+            start = self.starts[number]
+            trial = Trial(
+                number,
+                start.recipe,
+                start.params,
+                own_seed,
+                start.epochs,
+                origin="given",
+                source=start.source,
+            )
+            self._file.trial(trial)
+            self._sampler.restore(self._record(number))
+            return trial
         recipe, params = self._sampler.ask(number, epochs=self.passes)
         epochs = length_epochs(recipe, passes=self.passes, pictures=self.pictures)
-        recipe = recipe.rescaled(self.passes, epochs)
-        own_seed = int(np.random.SeedSequence([self.seed, number]).generate_state(2)[1])
+        recipe = with_absolute_weights(recipe.rescaled(self.passes, epochs))
         trial = Trial(number, recipe.to_dict(), params, own_seed, epochs)
         self._file.trial(trial)
         return trial
@@ -107,7 +124,8 @@ class Engine:
         if not all(math.isfinite(loss) for loss in losses):
             self.end(epoch.trial, Outcome.DIVERGED, "the loss was no longer a finite number")
             return Decision.STOP
-        gain = self.metric.gain(epoch.metrics.get(self.metric.name, math.nan))
+        kept = self._record(epoch.trial).kept(epoch.epoch)
+        gain = self.metric.gain(kept.metrics.get(self.metric.name, math.nan))
         decision = self._asha.report(epoch.trial, epoch.passes, gain)
         if math.isfinite(gain) and epoch.epoch >= self._record(epoch.trial).trial.epochs:
             return Decision.CONTINUE  # its full length: there is nothing left to stop
@@ -134,3 +152,10 @@ def length_epochs(recipe: Recipe, *, passes: int, pictures: int) -> int:
         return passes
     steps_per_pass = math.ceil(pictures / recipe.optim.batch_size)
     return math.ceil(passes * steps_per_pass / recipe.steps_per_epoch)
+
+
+def length_passes(recipe: Recipe, *, epochs: int, pictures: int) -> float:
+    """How many passes over a training part of so many pictures a recipe's epochs make."""
+    if recipe.steps_per_epoch is None:
+        return epochs
+    return epochs * recipe.steps_per_epoch / math.ceil(pictures / recipe.optim.batch_size)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shutil
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,34 +15,22 @@ from rich.console import Console
 
 from search.chatter import chatter_to
 from search.engine import Engine
-from search.environment import environment
 from search.folder import RESULTS, FolderError, SearchFolder, State
+from search.opening import write_data, write_settings
 from search.plan import Plan
 from search.policy.asha import Asha
 from search.policy.sampler import Sampler
 from search.progress import Progress
 from search.records import RecordFile
-from search.results import write_results
+from search.results import Finished, write_results
 from search.settings import Settings
-from search.trials import TrialRecord
 from search.tune.cluster import Cluster, ClusterError, connected
-from search.tune.driver import Resources, StopAll, run
+from search.tune.driver import Resources, StopAll, carried, run
 from trainables.checkpoint import checkpoint_file
-from trainables.data import read_split, write_split
+from trainables.data import read_split
 from trainables.worker import Workplace
 
 TRIALS_A_NODE = 4
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What a search came to."""
-
-    folder: Path
-    state: State
-    """FINISHED, or INTERRUPTED."""
-    best: TrialRecord | None
-    """The winner; None when no trial has a score."""
 
 
 def start(plan: Plan, *, results: Path = RESULTS) -> Finished:
@@ -53,15 +40,9 @@ def start(plan: Plan, *, results: Path = RESULTS) -> Finished:
         FolderError: The name is taken.
         ClusterError: Ray cannot be had, or has too little.
     """
-    folder = SearchFolder.create(results / plan.settings.name)
-    try:
-        with folder.held():
-            _write_plan(folder, plan)
-            return _drive(folder, plan)
-    except BaseException:
-        if not folder.records_file.exists():  # nothing was tried: the name stays free
-            shutil.rmtree(folder.path)
-        raise
+    with SearchFolder.created(results / plan.settings.name) as folder:
+        _write_plan(folder, plan)
+        return _drive(folder, plan)
 
 
 def resume(plan: Plan, *, results: Path = RESULTS) -> Finished:
@@ -79,22 +60,20 @@ def resume(plan: Plan, *, results: Path = RESULTS) -> Finished:
 
 
 def _write_plan(folder: SearchFolder, plan: Plan) -> None:
-    write_split(plan.prepared.split, folder.split_file)
-    folder.write_json(folder.data_file, plan.prepared.report)
-    folder.write_json(folder.environment_file, environment())
+    write_data(folder, plan.prepared)
     folder.space_file.write_text(plan.space.to_yaml(), encoding="utf-8")
     _write_settings(folder, plan)
 
 
 def _write_settings(folder: SearchFolder, plan: Plan) -> None:
-    folder.write_json(
-        folder.settings_file,
-        {
-            "settings": plan.settings.model_dump(mode="json"),
-            "source": str(plan.source),
-            "space": plan.space.to_dict(),
-            "data_fingerprint": plan.prepared.report["fingerprint"],
-        },
+    write_settings(
+        folder,
+        plan.settings,
+        plan.source,
+        plan.prepared,
+        space=plan.space.to_dict(),
+        starts=[asdict(start) for start in plan.starts],
+        weights=plan.weights,
     )
 
 
@@ -114,6 +93,8 @@ def refuse_changes(folder: SearchFolder, plan: Plan) -> None:
         changes.append(f"the search space differs from the one in {folder.space_file}")
     if stored["data_fingerprint"] != plan.prepared.report["fingerprint"]:
         changes.append(f"the pictures differ from those of {folder.data_file}")
+    if stored.get("weights", {}) != plan.weights:
+        changes.append(f"the weights to start from ({', '.join(plan.weights)}) differ from those it had")
     done = len(folder.records().trials)
     if plan.settings.trials < done:
         changes.append(f"--trials {plan.settings.trials} is fewer than the {done} that it has")
@@ -138,10 +119,11 @@ def _drive(folder: SearchFolder, plan: Plan) -> Finished:
         # Only now: a search that Ray has no room for stays as it was.
         folder.manifest_file.unlink(missing_ok=True)
         _write_settings(folder, plan)
+        plan.networks.keep_in(folder.networks_file)
         file = RecordFile(folder.records_file)
         stack.callback(file.close)
         file.session()
-        sampler = Sampler(plan.space, settings.scored_by, seed=settings.seed)
+        sampler = Sampler(plan.offered, settings.scored_by, seed=settings.seed, fits=plan.networks.fits)
         engine = Engine(
             file,
             sampler,
@@ -151,6 +133,7 @@ def _drive(folder: SearchFolder, plan: Plan) -> Finished:
             passes=settings.max_epochs,
             pictures=plan.training_pictures,
             seed=settings.seed,
+            starts=plan.starts,
             # The state of a trial that has ended is needed no more, and of a large network it is large.
             ended=lambda trial: checkpoint_file(folder.checkpoints, trial).unlink(missing_ok=True),
         )
@@ -162,6 +145,7 @@ def _drive(folder: SearchFolder, plan: Plan) -> Finished:
             imports=settings.imports,
             workers=resources.workers,
             threads=max(1, int(resources.cpus)),
+            weights=carried(plan.weights, joined=cluster.joined),
         )
         stop = StopAll()
         with (
@@ -177,7 +161,7 @@ def _drive(folder: SearchFolder, plan: Plan) -> Finished:
                 tick=progress.tick,
             )
         state = State.FINISHED if engine.finished else State.INTERRUPTED
-        best = write_results(folder, sampler, state)
+        best = write_results(folder, state, sampler=sampler)
     return Finished(folder.path, state, best)
 
 

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import shutil
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from torch import nn
 
 from search.folder import FolderError, SearchFolder
 from search.results import config_of, winner
+from search.training import DivergedError, Heard, fit, write_model
 from search.trials import TrialRecord
-from spaces.recipe_files import TrialConfig, load_trial_config
-from trainables.checkpoint import Checkpoint, CheckpointError
-from trainables.data import Dataset, load, read_split
-from trainables.data.demo import demo_source
-from trainables.evaluate import evaluate
-from trainables.export import export
-from trainables.loop import TrainData, train
+from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_weights
 from trainables.models.create import import_networks
 from trainables.runtime import Runtime
 
@@ -58,10 +44,13 @@ def choose(
     if epochs is not None and epochs < 1:
         raise FolderError(f"--epochs must be at least 1; received {epochs}.")
     settings, records = folder.settings(), folder.records()
+    if settings.space is None and trial is None:
+        trial = 0  # the only one; results/NAME/model is what search.train made of it
     record = None
     if config is not None:
         own_networks = import_networks(settings.imports)
         found = load_trial_config(config, extra_models=own_networks)
+        found = found.model_copy(update={"recipe": with_absolute_weights(found.recipe)})
         title, out = f"config {config}", f"model-{Path(config).stem}"
     else:
         if trial is None:
@@ -90,7 +79,7 @@ def retrain(
     out: Path | None = None,
     seed: int | None = None,
     runtime: Runtime | None = None,
-    heard: Callable[[dict[str, float]], None] = lambda metrics: None,
+    heard: Heard = lambda metrics: None,
 ) -> Path:
     """Trains, tests once, and writes the model's folder, whole or not at all.
 
@@ -108,109 +97,25 @@ def retrain(
         FolderError: The folder exists, the seed is negative, or the training diverged: nothing was written.
         DataError: The split's pictures are gone.
     """
-    out = out or folder.path / choice.out
-    if out.exists():
-        raise FolderError(f"{out} exists already. Choose another folder with --out, or move it away.")
-    stored = folder.read_json(folder.settings_file)
-    settings, config = folder.settings(), choice.config
-    seed = config.seed if seed is None else seed
-    if seed < 0:
+    out, config = out or folder.path / choice.out, choice.config
+    if seed is not None and seed < 0:
         raise FolderError(f"--seed must be at least 0; received {seed}.")
-    epochs = config.epochs or settings.max_epochs
-    import_networks(settings.imports)
-    data = load(
-        Path(stored["source"]) if settings.data else demo_source(Path(settings.cache_dir)),
-        read_split(folder.split_file),
-        size_px=config.recipe.geometry.size_px,
-        cache_dir=Path(settings.cache_dir),
-    )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    resume_file = out.with_name(f".{out.name}.checkpoint.pt")
-    resume = _resume_from(resume_file, config, seed, epochs)
-    trained: dict[str, float] = dict(resume.metrics) if resume else {}
-
-    def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:
-        checkpoint.save(resume_file)
-        trained.update(metrics)
-        heard(metrics)
-
-    started = time.perf_counter()
-    model = train(
-        config.recipe,
-        TrainData(data.part(*TRAINED_ON)),
-        report,
-        runtime=runtime,
-        seed=seed,
-        epochs=epochs,
-        resume=resume,
-        replay=config.lr_scales,
-    )
-    if not math.isfinite(trained["train_loss"]):
-        resume_file.unlink(missing_ok=True)
-        raise FolderError(
-            "the training diverged: its loss was no longer a finite number. No model was written. Try "
-            "another --seed, or retrain another trial with --trial."
-        )
-    facts = {
-        "trained_on": {
-            "parts": list(TRAINED_ON),
-            "pictures": len(data.part(*TRAINED_ON)),
-            "epochs": int(trained["epoch"]),
-            "train_loss": trained["train_loss"],
-        },
-        "search": settings.name,
-        "trial": choice.trial.number if choice.trial else None,
-        "search_score": _search_score(choice, folder),
-        "seed": seed,
-        "seconds": round(time.perf_counter() - started, 1),
-        "recipe": config.recipe.to_dict(),
-    }
-    _write(folder, out, model, data, config, facts, runtime)
-    resume_file.unlink(missing_ok=True)
-    return out
-
-
-def _write(
-    folder: SearchFolder,
-    out: Path,
-    model: nn.Module,
-    data: Dataset,
-    config: TrialConfig,
-    facts: dict[str, Any],
-    runtime: Runtime | None,
-) -> None:
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    partial.mkdir()
+    if seed is not None:
+        config = config.model_copy(update={"seed": seed})
     try:
-        test = evaluate(model, config.recipe, data.part("test"), runtime=runtime)
-        readings = _count_reading(folder, out, test)
-        export(model.cpu(), config.recipe, data.classes, partial, imports=folder.settings().imports)
-        folder.write_json(partial / "metrics.json", {"test": test, "test_readings": readings, **facts})
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _count_reading(folder: SearchFolder, out: Path, test: dict[str, Any]) -> int:
-    """Notes that the test part was read, and says how often that has happened."""
-    line = {"time": time.time(), "model": out.name, "accuracy": test["accuracy"]}
-    with folder.readings_file.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    return len(folder.readings_file.read_text(encoding="utf-8").splitlines())
-
-
-def _resume_from(path: Path, config: TrialConfig, seed: int, epochs: int) -> Checkpoint | None:
-    if not path.exists():
-        return None
-    try:
-        checkpoint = Checkpoint.load(path)
-        checkpoint.require(recipe=config.recipe.to_dict(), seed=seed, epochs=epochs)
-    except CheckpointError:
-        return None  # of another retrain under this name: it starts anew
-    return checkpoint
-
-
-def _search_score(choice: Choice, folder: SearchFolder) -> dict[str, float] | None:
+        fitted = fit(folder, config, out, parts=TRAINED_ON, runtime=runtime, heard=heard)
+    except DivergedError as fault:
+        raise DivergedError(
+            f"{fault} No model was written. Try another --seed, or retrain another trial with --trial."
+        ) from fault
     metric = folder.settings().scored_by
     score = choice.trial.score(metric) if choice.trial else None
-    return None if score is None else {metric.name: score}
+    write_model(
+        folder,
+        fitted,
+        out,
+        runtime=runtime,
+        trial=choice.trial.number if choice.trial else None,
+        search_score=None if score is None else {metric.name: score},
+    )
+    return out

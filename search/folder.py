@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -45,12 +46,14 @@ class SearchFolder:
         self.data_file = path / "data.json"
         self.space_file = path / "space.yaml"
         self.split_file = path / "split.csv"
+        self.networks_file = path / "networks.json"
         self.records_file = path / records.FILE
         self.study_file = path / "study.db"
         self.page_file = path / "leaderboard.html"
         self.best_file = path / "best_config.yaml"
         self.log_file = path / "driver.log"
         self.checkpoints = path / "checkpoints"
+        self.model = path / "model"
         self.readings_file = path / "test_readings.jsonl"
         self.manifest_file = path / "manifest.json"
         self._lock = FileLock(path / ".driver.lock")
@@ -85,6 +88,23 @@ class SearchFolder:
             there = ", ".join(other.path.name for other in searches(path.parent)) or "none"
             raise FolderError(f"{path} is not a search's folder. Searches in {path.parent}: {there}.")
         return folder
+
+    @classmethod
+    @contextlib.contextmanager
+    def created(cls, path: Path) -> Iterator[SearchFolder]:
+        """A new folder, held until the end of the `with` block; it goes again where no trial has started.
+
+        Raises:
+            FolderError: As `create` does.
+        """
+        folder = cls.create(path)
+        try:
+            with folder.held():
+                yield folder
+        except BaseException:
+            if not folder.records_file.exists():  # nothing was tried: the name stays free
+                shutil.rmtree(folder.path)
+            raise
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

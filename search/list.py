@@ -54,7 +54,7 @@ def _row(folder: SearchFolder) -> tuple[str, ...]:
             str(sum(len(record.history) for record in records)),
             "-" if best is None else f"{best.score(settings.scored_by):.4f} ({settings.metric})",
             settings.data or "demo",
-            settings.space,
+            settings.space or "one recipe",
         )
     except InputError as fault:
         return (folder.path.name, f"damaged: {fault}", "", "", "", "", "")

@@ -130,11 +130,15 @@ class Progress:
 
 
 def main_settings(record: TrialRecord) -> str:
-    """A trial's most telling settings, such as `plain_cnn, lr 0.0021, strength 0.4`."""
+    """A trial's most telling settings, such as `plain_cnn, lr 0.0021, strength 0.4`.
+
+    A recipe that was given begins with where it is from: `default: plain_cnn`.
+    """
     values = _flat(record.trial.recipe)
     varied = {name.split("@")[0] for name in record.trial.params} | {"model.name"}
     shown = [name for name in MAIN_SETTINGS if name in varied and name in values]
-    return ", ".join(
+    source = f"{record.trial.source}: " if record.trial.source else ""
+    return source + ", ".join(
         str(values[name]) if name == "model.name" else f"{name.split('.')[-1]} {_short(values[name])}"
         for name in shown
     )

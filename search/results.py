@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from search.folder import SearchFolder, State
@@ -13,6 +14,17 @@ from search.report.page import write_leaderboard
 from search.trials import Metric, Outcome, TrialRecord, ranked
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a search came to."""
+
+    folder: Path
+    state: State
+    """FINISHED, or INTERRUPTED."""
+    best: TrialRecord | None
+    """The winner; None when no trial has a score."""
 
 
 def view(folder: SearchFolder, state: State) -> SearchView:
@@ -45,20 +57,33 @@ def winner(records: list[TrialRecord], metric: Metric) -> TrialRecord | None:
 def config_of(record: TrialRecord) -> TrialConfig:
     """What a retrain repeats of a trial: its recipe and length, and what was decided on the way.
 
-    A trial that was cut short is retrained at its full length: only a complete trial's own end, by its
-    patience, is a decision to repeat. The drops of its plateau schedule are repeated, and the last one
-    stays in force.
+    A complete trial's own end, by its patience or at the epoch whose weights it kept, is repeated; one that
+    was cut short is retrained at its full length. The drops of its plateau schedule are repeated, and the
+    last one stays in force.
     """
     recipe = Recipe.model_validate(record.trial.recipe)
-    scales: tuple[float, ...] | None = tuple(epoch.metrics["lr_scale"] for epoch in record.history)
-    if record.outcome is not Outcome.COMPLETE:
-        missing = record.trial.epochs - len(scales or ())
-        scales = scales + scales[-1:] * missing if scales and recipe.schedule.name == "plateau" else None
-    return TrialConfig(recipe=recipe, epochs=record.trial.epochs, seed=record.trial.seed, lr_scales=scales)
+    scales = [epoch.metrics["lr_scale"] for epoch in record.history]
+    if record.outcome is Outcome.COMPLETE:
+        scales = scales[: record.kept().epoch]
+    elif recipe.schedule.name == "plateau":
+        scales += scales[-1:] * (record.trial.epochs - len(scales))
+    else:
+        scales = []
+    return TrialConfig(
+        recipe=recipe,
+        epochs=record.trial.epochs,
+        seed=record.trial.seed,
+        lr_scales=tuple(scales) or None,
+    )
 
 
-def write_results(folder: SearchFolder, sampler: Sampler, state: State) -> TrialRecord | None:
+def write_results(
+    folder: SearchFolder, state: State, *, sampler: Sampler | None = None
+) -> TrialRecord | None:
     """Writes everything that is derived from the records; the manifest comes last.
+
+    Args:
+        sampler: None where nothing was sampled: there is no study then.
 
     Returns:
         The winner, if any trial has a score.
@@ -74,7 +99,8 @@ def write_results(folder: SearchFolder, sampler: Sampler, state: State) -> Trial
             f"after {best.epochs_done} of {best.trial.epochs} epochs.\n"
             f"Train it for real: python -m search.retrain {folder.path}",
         )
-    write_study(folder.study_file, settings.name, sampler.study.trials, records, metric)
+    if sampler is not None:
+        write_study(folder.study_file, settings.name, sampler, records)
     if state is State.FINISHED:
         shutil.rmtree(folder.checkpoints, ignore_errors=True)  # every trial has ended: none is needed
     manifest = {

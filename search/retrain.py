@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.command import DEVICE_HELP, guarded, runtime_on
+from search.command import DEVICE_HELP, epoch_line, guarded, runtime_on, say_model
 from search.folder import SearchFolder
 
 
@@ -44,17 +44,14 @@ def _retrain(options: argparse.Namespace) -> int:
     from search.final import TRAINED_ON, choose, retrain
 
     choice = choose(folder, trial=options.trial, config=options.config, epochs=options.epochs)
-    epochs = len(choice.config.lr_scales or ()) or choice.config.epochs
+    epochs = len(choice.config.lr_scales or ()) or choice.config.epochs or 0
     console.print(
         f"Retraining {choice.title} ({choice.config.recipe.model.name}) for {epochs} epochs on "
         f"{', '.join(TRAINED_ON)}; the test part is read once, at the end."
     )
 
     def heard(metrics: dict[str, float]) -> None:
-        console.print(
-            f"epoch {metrics['epoch']:>3.0f} of {epochs}  train loss {metrics['train_loss']:.4f}  "
-            f"train accuracy {metrics['train_accuracy']:.4f}  {metrics['images_per_s']:.0f} images/s"
-        )
+        console.print(epoch_line(metrics, epochs))
 
     out = retrain(
         folder,
@@ -64,17 +61,7 @@ def _retrain(options: argparse.Namespace) -> int:
         runtime=runtime_on(options.device),
         heard=heard,
     )
-    metrics = folder.read_json(out / "metrics.json")
-    test = metrics["test"]
-    console.print(
-        f"Test part, {test['n']} pictures: accuracy {test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}, "
-        f"log loss {test['log_loss']:.4f} (read {metrics['test_readings']} "
-        f"time{'s' * (metrics['test_readings'] != 1)} so far)"
-    )
-    console.print(f"Model:  {out}")
-    console.print(f"Try it:  python -m search.predict {out} PICTURE-OR-FOLDER...")
-    if folder.page_file.exists():
-        console.print(f"Leaderboard:  {folder.page_file}")
+    say_model(console, folder, out)
     return 0
 
 

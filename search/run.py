@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from rich.table import Table
 
 from search.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded
 from search.folder import RESULTS, FolderError, SearchFolder, State
-from search.settings import Settings
+from search.settings import Settings, from_options, name_after
 from search.trials import METRICS
 from trainables.data import default_cache_dir
 
@@ -70,6 +68,23 @@ def parser() -> argparse.ArgumentParser:
         metavar="MODULE",
         action="append",
         help=IMPORT_HELP,
+    )
+    what.add_argument(
+        "--start-from",
+        metavar="FILE|NAME",
+        nargs="+",
+        help="try these recipes first, then the built-in ones that fit the search, then what is sampled",
+    )
+    what.add_argument(
+        "--max-params",
+        metavar="N",
+        help="leave out networks with more parameters, such as 300k or 25M",
+    )
+    what.add_argument(
+        "--max-latency-ms",
+        metavar="MS",
+        type=float,
+        help="leave out networks that take longer over one picture, measured on this machine",
     )
     how = top.add_argument_group("how much")
     how.add_argument("--trials", metavar="N", type=int, help=f"recipes to try (default {_default('trials')})")
@@ -140,29 +155,28 @@ def settings_from(given: dict[str, Any], *, resume: bool) -> Settings:
     """The settings that options ask for; on a resume, over those that the search had.
 
     Raises:
-        FolderError: `resume` without a name, or of a search that is not there.
+        FolderError: `resume` without a name, of a search that is not there, or with another start.
         ValidationError: A value is out of range.
     """
-    given = dict(given)
-    if "classes" in given:
-        given["classes"] = tuple(name.strip() for name in given["classes"].split(",") if name.strip())
-    if "data" in given:
-        given["data"] = str(Path(given["data"]).expanduser())
-    if "cache_dir" in given:  # trials run in other folders than this process
-        given["cache_dir"] = str(Path(given["cache_dir"]).expanduser().resolve())
     if resume:
         if "name" not in given:
             raise FolderError("--resume needs the --name of a search; python -m search.list shows them.")
-        stored = SearchFolder.open(RESULTS / given["name"]).settings().model_dump()
-        return Settings.model_validate({**stored, **given})
-    source = Path(given["data"]).resolve().name if given.get("data") else "demo"
-    source = re.sub(r"[^\w.-]+", "-", source).strip("-.") or "pictures"
-    defaults = {
-        "name": f"{source}-{time.strftime('%Y%m%d-%H%M%S')}",
-        "space": "scratch" if given.get("data") else "demo",
-        "cache_dir": str(default_cache_dir().resolve()),
-    }
-    return Settings.model_validate({**defaults, **given})
+        folder = SearchFolder.open(RESULTS / given["name"])
+        stored = folder.settings()
+        if stored.space is None:
+            raise FolderError(
+                f"{folder.path} is the training of one recipe. Go on with it by python -m search.train "
+                f"--name {stored.name} --resume."
+            )
+        if "start_from" in given:
+            raise FolderError(
+                f"--start-from says how a search starts, and {folder.path} has started. Leave it out, or "
+                "start a new search under another --name."
+            )
+        return Settings.model_validate(from_options(given, **stored.model_dump()))
+    data = given.get("data")
+    name = name_after(Path(data).expanduser().resolve().name if data else "demo")
+    return Settings.model_validate(from_options(given, name=name, space="scratch" if data else "demo"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -181,7 +195,7 @@ def _run(given: dict[str, Any]) -> int:
     from search import experiment
     from search.plan import describe, make_plan
 
-    plan = make_plan(settings, console)
+    plan = make_plan(settings, console, before=SearchFolder.open(RESULTS / settings.name) if resume else None)
     table = Table.grid(padding=(0, 2))
     for name, value in describe(plan):
         table.add_row(f"[bold]{name}[/]", escape(value))

@@ -77,6 +77,26 @@ class Trial:
     """Its full length, in epochs of its own recipe."""
     origin: str = "sampled"
     """`sampled` by the searcher, or `given` by the user or a starting recipe."""
+    source: str = ""
+    """Where a given recipe is from: a built-in recipe's name, or a file."""
+
+    @property
+    def in_space(self) -> bool:
+        """Whether its recipe is one of the space's: the sampler is shown no other."""
+        return self.origin == "sampled" or bool(self.params)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A recipe that a search tries before it samples any."""
+
+    source: str
+    """A built-in recipe's name, or a file."""
+    recipe: dict[str, Any]
+    """`Recipe.to_dict()`, for a training of `epochs`."""
+    epochs: int
+    params: dict[str, Any]
+    """The parameters that give this recipe in the space; empty where it has values outside of the space."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +109,7 @@ class Epoch:
     passes: float
     """Passes over the training part so far: the fidelity that the scheduler compares at."""
     metrics: dict[str, float]
-    """See `trainables.loop.EpochMetrics` for the names; a diverged epoch may hold NaN."""
+    """See `trainables.loop.train` for the names; a diverged epoch may hold NaN."""
     node: str = ""
     device: str = ""
     time: float = 0.0
@@ -133,20 +153,31 @@ class TrialRecord:
         """Training and validation time over its epochs."""
         return sum(epoch.metrics.get("epoch_s", 0.0) for epoch in self.history)
 
-    def score(self, metric: Metric) -> float | None:
-        """The metric at the last epoch; None before the first report, or where it is not finite.
+    def kept(self, until: int | None = None) -> Epoch:
+        """The epoch whose weights the training comes out with, or would have, had it ended after `until`.
 
-        The last value, not the best: the retrained winner is exported after its last epoch, and picking
-        the luckiest epoch on the validation part would promise more than that.
+        By the recipe's `keep` the last one, or the first of those with the lowest validation loss.
+        """
+        history = [epoch for epoch in self.history if until is None or epoch.epoch <= until]
+        if self.trial.recipe.get("keep") == "best":
+            return min(history, key=lambda epoch: epoch.metrics["val_loss"])
+        return history[-1]
+
+    def score(self, metric: Metric) -> float | None:
+        """The metric of the weights that the trial came out with: of its last epoch, unless its recipe keeps
+        the best weights. None before the first report, or where it is not finite.
+
+        Not the best value of all epochs: picking the luckiest one on the validation part would promise more
+        than the weights that are exported can hold.
         """
         if not self.history or self.outcome is Outcome.DIVERGED:
             return None
-        value = self.history[-1].metrics.get(metric.name, math.nan)
+        value = self.kept().metrics.get(metric.name, math.nan)
         return value if math.isfinite(value) else None
 
 
 def ranked(records: list[TrialRecord], metric: Metric) -> list[TrialRecord]:
-    """The trials from best to worst, by their last score, whether they ran their full length or not.
+    """The trials from best to worst, by their scores, whether they ran their full length or not.
 
     A trial that was stopped early rarely scores higher than one that went on; when it does, it is the
     better one on less training. Ties go to the trial that came further, then to the earlier one. Trials

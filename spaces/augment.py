@@ -24,7 +24,7 @@ class Policy(Part):
     shift: Annotated[float, Field(ge=0.0, le=0.5)] = 0.08
     """Shift along each axis, as a share of the side."""
     zoom: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
-    """Relative change of scale."""
+    """Relative change of scale; the smallest one undoes the largest."""
     crop: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the area that a random resized crop may leave out (Szegedy et al. 2015 leave out up to 0.92);
     its sides stand to each other as 3:4 to 4:3."""
@@ -34,13 +34,14 @@ class Policy(Part):
     """How far each corner moves inwards along each axis, as a share of half the side (torchvision's
     `distortion_scale`)."""
     elastic: Annotated[float, Field(ge=0.0, le=0.25)] = 0.0
-    """Displacement of a smooth random field (Simard et al. 2003), as a share of the side."""
+    """Largest displacement along each axis of a smooth random field (Simard et al. 2003), as a share of the
+    side."""
     brightness: Share = 0.2
     """Relative change of brightness; contrast and saturation likewise."""
     contrast: Share = 0.2
     saturation: Share = 0.2
     hue: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
-    """Turn of the colour circle, as a share of a whole turn."""
+    """Turn of the colour circle, as a share of a whole turn; the luma stays (a rotation in YIQ)."""
     grayscale: Share = 0.0
     """Chance of losing all colour."""
     invert: Share = 0.0
@@ -50,9 +51,9 @@ class Policy(Part):
     blur: Share = 0.0
     """Chance of a Gaussian blur."""
     blur_sigma: Annotated[float, Field(gt=0.0, le=0.1)] = 0.02
-    """Largest standard deviation of that blur, as a share of the side."""
+    """Standard deviation of that blur, as a share of the side."""
     erase: Share = 0.0
-    """Chance that a random rectangle (2 to 20% of the area) is blanked (Zhong et al. 2017)."""
+    """Chance that a random rectangle (2 to 20% of the area) turns grey (Zhong et al. 2017)."""
 
 
 STRONG = {
@@ -88,13 +89,15 @@ class Augment(Policy):
     """Share of the samples that get the strong policy in place of the weak one. Strength leaves it alone."""
     strong: Policy = Policy(**STRONG)
     strong_by: Literal["policy", "trivial"] = "policy"
-    """`trivial`: in place of the strong policy, TrivialAugment (Mueller & Hutter 2021): one random operation
-    of its wide list, at a random magnitude."""
+    """`trivial`: in place of the strong policy, of which `flip` alone stays, TrivialAugment (Müller & Hutter
+    2021): one random operation of its wide list, at a random magnitude."""
     background: Share = 0.0
-    """Chance that the surroundings of what is in the picture are replaced by those of another one."""
+    """Chance that the surroundings of what is in the picture are replaced by those of another one. Who is
+    mixed with whom, here and below, is left to the order of the batch."""
     mixup: Share = 0.0
     """Chance that a sample is blended with another one, targets alike (MixUp, Zhang et al. 2018). A sample
-    gets at most one of MixUp and CutMix: the two chances add up to at most 1."""
+    gets at most one of MixUp and CutMix: if their chances add up to more than 1, CutMix has what MixUp
+    leaves."""
     mixup_alpha: Positive = 0.2
     """Both parameters of the beta distribution of its shares."""
     cutmix: Share = 0.0

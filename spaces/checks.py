@@ -1,4 +1,4 @@
-"""All that is wrong with a recipe: its fields one by one, then whether its network exists and fits."""
+"""All that is wrong with a recipe: its fields one by one, then what its fields make together."""
 
 from __future__ import annotations
 
@@ -8,53 +8,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from spaces.families import FAMILIES
-from spaces.faults import Fault, faults_of, near_misses
-from spaces.recipe import Model, Recipe
-from spaces.timm_names import TimmModel, timm_models
-
-# Arguments of a timm model that a recipe says elsewhere, that follow from the data, or that would read
-# files behind the recipe's back.
-_RESERVED = {
-    "pretrained": "Set model.pretrained.",
-    "drop_rate": "Set model.drop_rate.",
-    "num_classes": "It follows from the data.",
-    "img_size": "Set geometry.size_px.",
-    "in_chans": "Pictures always come as RGB.",
-    "features_only": "A classifier is trained.",
-    "checkpoint_path": "Weights come from model.pretrained or from a checkpoint of a training.",
-    "cache_dir": "It is not part of a recipe.",
-    "pretrained_cfg": "Name the weights as a tag of the model: resnet50.a1_in1k.",
-    "pretrained_cfg_overlay": "Name the weights as a tag of the model: resnet50.a1_in1k.",
-    "pretrained_strict": "Name the weights as a tag of the model: resnet50.a1_in1k.",
-}
+from spaces.faults import Fault, faults_of
+from spaces.recipe import Recipe
+from spaces.rules import CHECKS
 
 
 def check_recipe(recipe: Recipe, extra_models: Collection[str] = ()) -> list[Fault]:
-    """All that is wrong with the recipe's network and its picture size; places are those of a recipe.
+    """What the recipe's fields make together that cannot be; places are those of a recipe.
 
     Args:
         recipe: A recipe whose fields are valid one by one.
         extra_models: Names of the user's own networks, which may take any arguments.
     """
-    model = recipe.model
-    faults = [
-        Fault(("model", "args", name), "is not an argument to give here", model.args[name], hint)
-        for name, hint in _RESERVED.items()
-        if name in model.args
-    ]
-    if model.name in extra_models:
-        return faults
-    if model.name in FAMILIES:
-        if model.pretrained:
-            rule = f"must be false: there are no pretrained weights for {model.name}"
-            faults.append(Fault(("model", "pretrained"), rule, True))
-        args = {name: value for name, value in model.args.items() if name not in _RESERVED}
-        return faults + FAMILIES[model.name].check(args, recipe.geometry.size_px)
-    name, _, tag = model.name.partition(".")
-    if name not in timm_models():
-        return [*faults, _unknown(model.name, extra_models)]
-    return faults + _check_timm(timm_models()[name], tag, model)
+    return [fault for check in CHECKS for fault in check(recipe, extra_models)]
 
 
 def sift_recipe(data: Mapping[str, Any]) -> tuple[list[Fault], Recipe | None]:
@@ -87,25 +53,3 @@ def check_recipe_data(data: Mapping[str, Any], extra_models: Collection[str] = (
         return faults
     told = {fault.place for fault in faults}
     return faults + [fault for fault in check_recipe(recipe, extra_models) if fault.place not in told]
-
-
-def _unknown(name: str, extra_models: Collection[str]) -> Fault:
-    known = [*FAMILIES, *extra_models, *timm_models()]
-    hint = near_misses(name, known) or (
-        f"Ours are {', '.join(FAMILIES)}; timm's are in spaces/catalogue/timm.csv; your own come with "
-        "--import MODULE."
-    )
-    return Fault(("model", "name"), "must be a network of ours, of timm's or of your own", name, hint)
-
-
-def _check_timm(known: TimmModel, tag: str, model: Model) -> list[Fault]:
-    faults = []
-    if tag and tag not in known.tags:
-        hint = near_misses(model.name, [f"{known.name}.{other}" for other in known.tags])
-        exist = f"There are: {', '.join(known.tags)}." if known.tags else "There are none."
-        rule = f"must end in the name of pretrained weights of {known.name}, or have no dot"
-        faults.append(Fault(("model", "name"), rule, model.name, f"{hint} {exist}".strip()))
-    elif model.pretrained and not known.tags:
-        rule = f"must be false: timm has no pretrained weights for {known.name}"
-        faults.append(Fault(("model", "pretrained"), rule, True))
-    return faults

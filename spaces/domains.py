@@ -60,6 +60,21 @@ class Range:
         """What the recipe gets for a drawn number, in a trial of so many epochs."""
         return round(drawn * epochs) if self.kind == "share" else drawn
 
+    def drawn_for(self, value: Any, epochs: int) -> Value:
+        """What must be drawn for the recipe to get this value: the inverse of `resolve`.
+
+        Raises:
+            ValueError: Nothing that can be drawn gives it.
+        """
+        is_number = isinstance(value, int | float if self.kind in ("float", "log") else int)
+        drawn = value
+        if is_number and self.kind == "share":
+            drawn = min(max(value / epochs, self.low), self.high)
+        inside = is_number and not isinstance(value, bool) and self.distribution._contains(drawn)
+        if not inside or self.resolve(drawn, epochs) != value:
+            raise ValueError(f"{value!r} is not in {self.to_dict()}")
+        return drawn
+
     @property
     def values(self) -> Sequence[Value] | None:
         """All values, where they can be counted."""
@@ -93,6 +108,17 @@ class Choice:
     def resolve(self, drawn: Any, epochs: int) -> Value:
         """What the recipe gets for a drawn value."""
         return drawn
+
+    def drawn_for(self, value: Any, epochs: int) -> Value:
+        """The choice that is this value, whose type may differ: 0 for 0.0.
+
+        Raises:
+            ValueError: It is no choice.
+        """
+        for entry in self.values:
+            if same(entry, value):
+                return entry
+        raise ValueError(f"{value!r} is not in {self.to_dict()}")
 
     def place_of(self, value: Value) -> Place:
         """Where a space file has this value."""

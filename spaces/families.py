@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spaces.abilities import Abilities
 from spaces.faults import Fault, name_hint
 from spaces.recipe import Scalar
 
@@ -39,6 +40,10 @@ class Flag:
         return "" if isinstance(value, bool) else "must be true or false"
 
 
+_FLAT = Abilities(fixed_size=True)
+"""Of a network that flattens its feature maps: dense layers and dropout are its own matter."""
+
+
 @dataclass(frozen=True)
 class Family:
     """One of our networks."""
@@ -47,6 +52,7 @@ class Family:
     args: Mapping[str, Whole | Flag]
     min_px: Callable[[Mapping[str, Any]], int]
     """The smallest side of a picture, in pixels, for complete arguments."""
+    abilities: Abilities = _FLAT
 
     def with_defaults(self, args: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """The arguments with those filled in that are not given."""
@@ -94,6 +100,16 @@ FAMILIES = {
         # Five blocks of width, 2, 4, 4 and 8 times width filters, each halving the side.
         Family(
             "mini_xception", {"width": _WIDTH, "dense": _DENSE, "batch_norm": _BATCH_NORM}, lambda args: 32
+        ),
+        # One convolution that takes two pixels, one pool.
+        Family("binary_cnn", {"width": _WIDTH, "dense": Whole(16, 4096, default=128)}, lambda args: 4),
+        # Four stages of `depth` blocks with width, 2, 4 and 8 times width channels; all but the first halve
+        # the side, and two pixels must be left to be pooled.
+        Family(
+            "small_resnet",
+            {"width": _WIDTH, "depth": Whole(1, 4, default=1)},
+            lambda args: 16,
+            Abilities(head_dense=True, drop_path=True, pools=("avg", "max", "avgmax", "catavgmax")),
         ),
     )
 }

@@ -62,7 +62,7 @@ class Optim(Part):
     lr: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
-    """Of optimizers that have one; those of Adam's kind keep their own betas."""
+    """Of optimizers that have one; those of Adam's kind keep their own betas, and `one_cycle` has its own."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Pictures a step, over all workers together."""
     head_lr_mult: Positive = 1.0
@@ -86,7 +86,8 @@ class Schedule(Part):
     `patience_epochs` epochs."""
     warmup_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """The rate rises evenly from nearly nothing over this share (Goyal et al. 2017); with `one_cycle`, the
-    share of the rise, 0.3 where it is 0."""
+    share of the rise, 0.3 where it is 0. `plateau` looks for one from the first epoch that begins after
+    it."""
     final_share: Share = 0.01
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
     step_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3

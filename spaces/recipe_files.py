@@ -1,25 +1,48 @@
 """Recipe files: what is to be trained, in YAML.
 
 There are two forms. A recipe file has a recipe's sections at its top (`model`, `geometry`, `optim`, ...)
-and nothing else. A trial file, such as the `best_config.yaml` of a search, also says how long and from
-which seed: `epochs`, `seed`, `recipe` (a whole recipe) and `lr_scales`. Built-in recipes are in
-`spaces/recipes/`; each opens with a comment: purpose, command, cost and the accuracy seen.
+and nothing else. A trial file, such as the `best_config.yaml` of a search, also says how long, from which
+seed and on which share of the pictures: `epochs`, `seed`, `split`, `recipe` (a whole recipe) and
+`lr_scales`. Built-in recipes are in `spaces/recipes/`; each opens with a comment: purpose, command, cost
+and the accuracy seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from spaces.checks import check_recipe_data
 from spaces.faults import Fault, faults_of
+from spaces.part import Part, Positive, Share
 from spaces.recipe import Recipe
 from spaces.yaml_files import Document, built_in_names, dump_yaml, find_yaml, read_yaml
 
 RECIPES = Path(__file__).parent / "recipes"
+
+
+class Split(Part):
+    """Shares of the pictures that `search.train` gives to the parts."""
+
+    train: Positive
+    validation: Positive
+    """Steers the training: plateau, patience, which weights are kept."""
+    selection: Share = 0.0
+    """Read by nobody but a later retrain, which learns from it."""
+    test: Positive
+    """Read once, at the end."""
+
+    @model_validator(mode="after")
+    def _a_whole(self) -> Self:
+        total = sum(self.model_dump().values())
+        if abs(total - 1) > 1e-6:
+            rule = "must be shares that add up to 1; they add up to {total}"
+            raise PydanticCustomError("shares", rule, {"total": f"{total:g}"})
+        return self
 
 
 class TrialConfig(BaseModel):
@@ -33,6 +56,8 @@ class TrialConfig(BaseModel):
     lr_scales: tuple[Annotated[float, Field(ge=0.0, strict=True)], ...] | None = None
     """What the learning rate is multiplied by at each epoch, where a search recorded it to be replayed;
     None: the recipe's own schedule decides."""
+    split: Split | None = None
+    """For `search.train`; None: the usual shares. A search and its retrains have their own."""
     recipe: Recipe
 
     def save(self, path: Path, comment: str = "") -> None:
@@ -67,6 +92,14 @@ def load_trial_config(name_or_path: str | Path, *, extra_models: Collection[str]
     if faults := check_recipe_data(document.data, extra_models):
         raise document.error(faults)
     return TrialConfig(recipe=Recipe.model_validate(document.data))
+
+
+def with_absolute_weights(recipe: Recipe) -> Recipe:
+    """The same recipe with the path of its weights seen from the current folder: trials run in others."""
+    if recipe.model.weights is None:
+        return recipe
+    path = str(Path(recipe.model.weights).expanduser().resolve())
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": path})})
 
 
 def _trial(document: Document, extra_models: Collection[str]) -> TrialConfig:

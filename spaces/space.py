@@ -7,15 +7,16 @@ one of the values named there. Where no parameter is active, the recipe keeps th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
-from spaces.domains import Fixed
-from spaces.flat import flatten, unflatten
+from spaces.domains import Choice, Fixed
+from spaces.families import FAMILIES
+from spaces.flat import ARGS, flatten, unflatten
 from spaces.parameters import Parameter
 from spaces.recipe import Recipe
 from spaces.worlds import worlds
@@ -64,6 +65,31 @@ class Space:
             raise ValueError(f"{sorted(unused)} must not be given with the others for space {self.name}")
         return recipe
 
+    def params_of(self, recipe: Recipe, *, epochs: int) -> dict[str, Any] | None:
+        """The parameters that would give this recipe: the inverse of `recipe`.
+
+        Arguments of our own networks that the recipe leaves out count as given with their defaults.
+
+        Args:
+            epochs: Full length of the training that the recipe's freeze epoch is part of.
+
+        Returns:
+            What `recipe` takes; None when no parameters give this recipe.
+        """
+        wanted = _values(recipe)
+        params: dict[str, Any] = {}
+
+        def taken(parameter: Parameter) -> Any:
+            assert not isinstance(parameter.domain, Fixed)
+            params[parameter.name] = parameter.domain.drawn_for(wanted[parameter.path], epochs)
+            return params[parameter.name]
+
+        try:
+            made = self._recipe(taken, epochs)
+        except (KeyError, ValueError):  # it has no value at this place, or one that cannot be drawn
+            return None
+        return params if _values(made) == wanted else None
+
     def distributions(self, params: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         """Optuna's distribution of each of the parameters, to put a recorded trial back into a study.
 
@@ -93,9 +119,25 @@ class Space:
         """Every network that a recipe can have, by name."""
         return sorted(self._reachable("model.name"))
 
+    def pretrained_names(self) -> list[str]:
+        """Every network that a recipe can have with the pretrained weights that timm downloads."""
+        found = worlds(self.defaults, self.parameters, {"model.name", "model.pretrained"})
+        return sorted({values["model.name"] for values in found if values["model.pretrained"]})
+
     def sizes_px(self) -> list[int]:
         """Every picture size that a recipe can have, in pixels, smallest first."""
         return sorted(self._reachable("geometry.size_px"))
+
+    def without_models(self, names: Collection[str]) -> Space:
+        """The same space without these networks, wherever there is a choice of others."""
+        parameters = []
+        for parameter in self.parameters:
+            domain = parameter.domain
+            if parameter.path == "model.name" and isinstance(domain, Choice):
+                left = tuple(name for name in domain.values if name not in names)
+                parameter = replace(parameter, domain=Choice(left or domain.values))
+            parameters.append(parameter)
+        return replace(self, parameters=tuple(parameters))
 
     def to_dict(self) -> dict[str, Any]:
         """All that decides on the recipes, as plain values: equal for spaces that are the same."""
@@ -126,6 +168,15 @@ class Space:
                     domain.value if isinstance(domain, Fixed) else domain.resolve(drawn(parameter), epochs)
                 )
         return Recipe.model_validate(unflatten(values))
+
+
+def _values(recipe: Recipe) -> dict[str, Any]:
+    """A recipe's values by dotted name, with the defaults of our own networks' arguments filled in."""
+    values = flatten(recipe.to_dict())
+    if recipe.model.name in FAMILIES:
+        args = FAMILIES[recipe.model.name].with_defaults(recipe.model.args)
+        values |= {f"{ARGS}{name}": value for name, value in args.items()}
+    return values
 
 
 def _suggest(parameter: Parameter, trial: BaseTrial) -> Any:

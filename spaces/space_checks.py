@@ -1,19 +1,25 @@
-"""Checks what a space's parameters make together: every network must exist and fit its pictures."""
+"""Checks a space's parameters: each value on its own, then what they make together."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from spaces.checks import check_recipe, sift_recipe
+from spaces.checks import sift_recipe
 from spaces.domains import Domain, Range
 from spaces.faults import ABSENT, Fault, Place, shown
-from spaces.flat import ARGS, unflatten
+from spaces.flat import unflatten
 from spaces.parameters import Parameter
+from spaces.rules import GROUPS, Group
 from spaces.worlds import worlds
 
 MAX_COMBINATIONS = 50_000
-"""Of network, arguments and picture size; more cannot be checked in the seconds that a user will wait."""
+"""Of the values that a group of rules looks at; more cannot be checked in the seconds that a user will
+wait."""
+NAME = "model.name"
+ANY_NAME = "any"
+"""Stands for the network where no rule looks at it."""
 
 
 def field_faults(path: str, domain: Domain) -> list[Fault]:
@@ -27,7 +33,7 @@ def field_faults(path: str, domain: Domain) -> list[Fault]:
         return []
     faults: dict[tuple[Place, str], Fault] = {}  # both ends of a range may break the same rule
     for value in (domain.low, domain.high) if isinstance(domain, Range) else domain.values:
-        found, _ = sift_recipe(unflatten({"model.name": "any", path: value}))
+        found, _ = sift_recipe(unflatten({NAME: ANY_NAME, path: value}))
         for fault in found:
             place = domain.place_of(value)
             faults.setdefault((place, fault.rule), Fault(place, fault.rule, value, fault.hint))
@@ -40,7 +46,7 @@ def check_combinations(
     broken: Collection[str],
     extra_models: Collection[str],
 ) -> list[Fault]:
-    """What is wrong with the networks and picture sizes that recipes can have.
+    """What is wrong with the values that recipes can have together, by each group of rules on its own.
 
     Args:
         parameters: The sound parameters, in an order where conditions come first.
@@ -48,32 +54,54 @@ def check_combinations(
         broken: Dotted names of which a fault has been told already: they are not judged again.
         extra_models: Names of the user's own networks.
     """
-    names = {*defaults, *(parameter.path for parameter in parameters)}
-    paths = {name for name in names if name.startswith(ARGS)}
-    paths |= {"model.name", "model.pretrained", "geometry.size_px"}
-    faults: dict[tuple[Place, str, str], Fault] = {}
+    found: dict[tuple[Place, str, str], tuple[Fault, list[str]]] = {}
+    for group in GROUPS:
+        for fault, name in _group_faults(group, parameters, defaults, broken, extra_models):
+            key = (fault.place, fault.rule.replace(name, NAME), shown(fault.received))
+            _, names = found.setdefault(key, (fault, []))
+            names.append(name)
+    return [_told_once(fault, names) for fault, names in found.values()]
+
+
+def _told_once(fault: Fault, names: Sequence[str]) -> Fault:
+    """The fault of the first of these networks, saying which others have it."""
+    others = list(dict.fromkeys(names))[1:]
+    if not others:
+        return fault
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    same = f"The same goes for {', '.join(others[:3])}{more}."
+    return replace(fault, hint=f"{fault.hint} {same}".strip())
+
+
+def _group_faults(
+    group: Group,
+    parameters: Sequence[Parameter],
+    defaults: Mapping[str, Any],
+    broken: Collection[str],
+    extra_models: Collection[str],
+) -> Iterator[tuple[Fault, str]]:
+    """The faults of one group's combinations, each with the name of its network."""
+    paths = group.among({*defaults, *(parameter.path for parameter in parameters)} | set(group.paths))
     for count, values in enumerate(worlds(defaults, parameters, paths, thinned=True)):
         if count == MAX_COMBINATIONS:
-            rule = f"must make at most {MAX_COMBINATIONS} combinations of network and picture size"
-            return [*faults.values(), Fault(("parameters",), rule, hint="Split the space in two.")]
-        if "model.name" not in values:
-            if "model.name" not in broken:
+            rule = f"must make at most {MAX_COMBINATIONS} combinations of {group.what}"
+            yield Fault(("parameters",), rule, hint="Split the space in two."), ANY_NAME
+            return
+        if NAME in paths and NAME not in values:
+            if NAME not in broken:
                 rule = "must be given for every recipe, by a parameter or in base"
-                faults[(), rule, ""] = Fault(("parameters", "model.name"), rule)
+                yield Fault(("parameters", NAME), rule), ANY_NAME
             continue
-        told, recipe = sift_recipe(unflatten({path: values[path] for path in paths if path in values}))
+        looked_at = {path: values[path] for path in paths if path in values}
+        told, recipe = sift_recipe(unflatten({NAME: ANY_NAME, **looked_at}))
         if recipe is None:
             continue
         skipped = {*broken, *(".".join(map(str, fault.place)) for fault in told)}
-        for fault in check_recipe(recipe, extra_models):
+        for fault in group.check(recipe, extra_models):
             path = ".".join(map(str, fault.place))
             if path not in skipped:
                 place = _place(path, values, parameters, whole=fault.received is ABSENT)
-                faults.setdefault(
-                    (place, fault.rule, shown(fault.received)),
-                    Fault(place, fault.rule, fault.received, fault.hint),
-                )
-    return list(faults.values())
+                yield Fault(place, fault.rule, fault.received, fault.hint), recipe.model.name
 
 
 def _place(path: str, values: Mapping[str, Any], parameters: Sequence[Parameter], *, whole: bool) -> Place:

@@ -16,7 +16,8 @@ The form of a file, by example:
       loss.label_smoothing: {float: [0, 0.2]}
       freeze.epoch: {share: [0, 0.5]}           # of the trial's full length
 
-All conditions of a `when` must hold; a list means any of its values.
+All conditions of a `when` must hold; a list means any of its values. In a choice of networks `resnet*` stands
+for all known ones whose names match, in a condition on `model.name` for those that this space has.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from spaces.flat import ARGS, flatten, is_recipe_path, recipe_paths
 from spaces.parameters import Parameter
 from spaces.space import Space
 from spaces.space_checks import check_combinations, field_faults
+from spaces.wildcards import as_written, expand_choices, expand_conditions
 from spaces.yaml_files import built_in_names, find_yaml, read_yaml
 
 BUILT_IN = Path(__file__).parent / "builtin"
@@ -73,9 +75,15 @@ def _parse(data: Mapping[str, Any], name: str, extra_models: Collection[str], fa
     if not isinstance(description, str):
         faults.append(Fault(("description",), "must be text", description))
     base, defaults, broken = _parse_base(data.get("base", {}), faults)
-    parameters = _parse_parameters(data.get("parameters"), broken, faults)
+    given = data.get("parameters")
+    indices: dict[Place, list[int]] = {}
+    if isinstance(given, dict):
+        pretrained = defaults["model.pretrained"]
+        given, indices = expand_choices(given, extra_models, pretrained=pretrained)
+    parameters = expand_conditions(_parse_parameters(given, broken, faults), defaults)
     parameters = settle_conditions(parameters, defaults, broken, faults)
     faults += check_combinations(parameters, defaults, broken, extra_models)
+    faults[:] = [as_written(fault, indices) for fault in faults]
     return Space(name, str(description), base, tuple(parameters), defaults)
 
 

@@ -77,11 +77,11 @@ def engine(path: Path, searched: Space, **changes: Any) -> Engine:
     """An engine on the records in `path`, as `search.experiment` makes it."""
     asked: dict[str, Any] = {"trials": 12, "passes": 9, "pictures": 160, "seed": 0, "metric": "val_accuracy"}
     asked |= changes
-    metric = METRICS[asked.pop("metric")]
+    metric, fits = METRICS[asked.pop("metric")], asked.pop("fits", lambda recipe: True)
     asha = Asha(asked["passes"], reduction=3)
     return Engine(
         RecordFile(path, clock=count(1.0).__next__),
-        Sampler(searched, metric, seed=asked["seed"]),
+        Sampler(searched, metric, seed=asked["seed"], fits=fits),
         asha,
         metric=metric,
         **asked,

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search import evaluate, leaderboard, predict, records, retrain, run
+from search import evaluate, leaderboard, predict, records, retrain, run, train
 from search import list as listing
 from search.final import choose
 from search.final import retrain as retrain_model
@@ -77,7 +77,7 @@ def run_apart(desk: Desk, module: str, *arguments: str) -> tuple[int, str, str]:
 # Without a search.
 
 
-@pytest.mark.parametrize("module", [run, retrain, predict, evaluate])
+@pytest.mark.parametrize("module", [run, train, retrain, predict, evaluate])
 def test_every_option_has_a_help_text(module: Any) -> None:
     parser: argparse.ArgumentParser = module.parser()
     assert parser.description
@@ -86,7 +86,8 @@ def test_every_option_has_a_help_text(module: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "main", [run.main, retrain.main, predict.main, evaluate.main, leaderboard.main, listing.main]
+    "main",
+    [run.main, train.main, retrain.main, predict.main, evaluate.main, leaderboard.main, listing.main],
 )
 def test_help_fits_a_terminal_and_names_the_command(
     main: Main, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -296,16 +297,19 @@ def test_a_retrain_that_was_cut_off_goes_on_from_its_last_epoch(
 
     def hear(metrics: dict[str, float]) -> None:
         heard.append(int(metrics["epoch"]))
-        if heard == [1, 2]:
+
+    def interrupt(metrics: dict[str, float]) -> None:
+        if metrics["epoch"] == 3:
             raise KeyboardInterrupt
+        hear(metrics)
 
     def fail(*_: object, **__: object) -> None:
         raise OSError("no space left on device")
 
     with pytest.raises(KeyboardInterrupt):
-        retrain_model(search, choice, out=Path("cut"), runtime=CPU, heard=hear)
+        retrain_model(search, choice, out=Path("cut"), runtime=CPU, heard=interrupt)
     with monkeypatch.context() as patched:
-        patched.setattr("search.final.export", fail)
+        patched.setattr("search.training.export", fail)
         with pytest.raises(OSError, match="no space left"):
             retrain_model(search, choice, out=Path("cut"), runtime=CPU, heard=hear)
     assert not Path("cut").exists()

@@ -14,8 +14,9 @@ import pytest
 from search import records
 from search.engine import Engine, length_epochs
 from search.policy.asha import Decision
-from search.trials import METRICS, Epoch, Outcome, Trial, ranked
-from spaces.recipe import Recipe
+from search.policy.sampler import NothingFitsError
+from search.trials import METRICS, Epoch, Outcome, Start, Trial, ranked
+from spaces.recipe import Optim, Recipe
 from spaces.space import Space
 from tests.simulated import Workers, engine, epoch, finish, record, scores, space, story, trial
 
@@ -361,6 +362,187 @@ def test_trials_without_a_score_come_last() -> None:
         record(trial(4), [0.1], None),
     ]
     assert [entry.number for entry in ranked(made, ACCURACY)] == [4, 3, 0, 2, 1]
+
+
+# What is tried first.
+
+
+def starts(searched: Space) -> tuple[Start, ...]:
+    """Two recipes, one of the space and one that is not."""
+    inside = searched.recipe(
+        {
+            "model.name": "plain_cnn",
+            "model.args.width": 16,
+            "optim.lr@1": 1e-3,
+            "augment.strength": 0.5,
+            "freeze.epoch": 1 / 3,
+        },
+        epochs=9,
+    )
+    outside = inside.model_copy(update={"optim": Optim(lr=0.5)})
+    return (
+        Start("outside.yaml", outside.to_dict(), 9, {}),
+        Start("inside.yaml", inside.to_dict(), 9, searched.params_of(inside, epochs=9) or {}),
+    )
+
+
+def test_starting_recipes_are_tried_first_and_count_among_the_trials(path: Path, searched: Space) -> None:
+    given = starts(searched)
+    driven = finish(engine(path, searched, starts=given, trials=6))
+    assert_whole(driven, path)
+    made = [entry.trial for entry in driven.records]
+    assert [(entry.origin, entry.source) for entry in made] == [
+        ("given", "outside.yaml"),
+        ("given", "inside.yaml"),
+        *[("sampled", "")] * 4,
+    ]
+    assert [entry.recipe for entry in made[:2]] == [start.recipe for start in given]
+    assert len({entry.seed for entry in made}) == 6
+    assert driven.records[0] in ranked(driven.records, ACCURACY)
+
+
+def test_a_recipe_outside_of_the_space_is_ranked_and_not_shown_to_the_sampler(
+    path: Path, searched: Space
+) -> None:
+    driven = finish(engine(path, searched, starts=starts(searched), trials=8))
+    told = {frozen.user_attrs["trial"]: frozen for frozen in driven._sampler.study.trials}
+    assert sorted(told) == list(range(1, 8))
+    assert told[1].params == driven.records[1].trial.params != {}
+    for entry in driven.records[1:]:
+        assert driven._sampler.frozen(entry) == told[entry.number]
+    assert driven._sampler.frozen(driven.records[0]) is None
+
+
+def test_what_was_given_in_the_space_teaches_the_sampler_what_a_sampled_trial_would(
+    tmp_path: Path, searched: Space
+) -> None:
+    first = finish(engine(tmp_path / "first.jsonl", searched, trials=1)).records[0]
+    again = Start("again.yaml", first.trial.recipe, 9, first.trial.params)
+    sampled = engine(tmp_path / "sampled.jsonl", searched, trials=20)
+    given = engine(tmp_path / "given.jsonl", searched, trials=20, starts=[again])
+    plain, seen = (finish(driven, Workers(1)).records for driven in (sampled, given))
+    assert [entry.trial.params for entry in seen] == [entry.trial.params for entry in plain]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_search_with_starting_recipes_interrupted_anywhere_comes_to_the_very_same_end(
+    tmp_path: Path, searched: Space, seed: int
+) -> None:
+    given = starts(searched)
+    whole = finish(engine(tmp_path / "whole.jsonl", searched, starts=given, trials=16), Workers(1))
+    path, rng = tmp_path / "cut.jsonl", np.random.default_rng(seed)
+    workers, driven = Workers(1), engine(path, searched, starts=given, trials=16)
+    while not driven.finished:
+        left = int(rng.integers(1, 40))
+        for _ in workers.run(driven):
+            left -= 1
+            if not left:
+                break
+        driven = engine(path, searched, starts=given, trials=16)
+    assert story(driven.records) == story(whole.records)
+
+
+def test_fewer_trials_than_starting_recipes_try_the_first_ones_and_a_resume_the_others(
+    path: Path, searched: Space
+) -> None:
+    given = starts(searched)
+    finish(engine(path, searched, starts=given, trials=1))
+    driven = finish(engine(path, searched, starts=given, trials=3))
+    sources = [entry.trial.source for entry in driven.records]
+    assert sources == ["outside.yaml", "inside.yaml", ""]
+
+
+# Limits.
+
+
+def narrow(recipe: Recipe) -> bool:
+    return recipe.model.args.get("width", 8) == 8
+
+
+def test_what_does_not_fit_is_drawn_again_and_takes_no_trials_number(path: Path, searched: Space) -> None:
+    driven = finish(engine(path, searched, fits=narrow, trials=20))
+    assert_whole(driven, path)
+    made = [Recipe.model_validate(entry.trial.recipe) for entry in driven.records]
+    assert all(map(narrow, made))
+    assert {recipe.model.name for recipe in made} == {"plain_cnn", "mini_xception"}
+
+
+def test_a_suggestion_that_fits_is_the_one_that_a_search_without_limits_gives(
+    tmp_path: Path, searched: Space
+) -> None:
+    free = engine(tmp_path / "free.jsonl", searched).ask()
+    assert free is not None
+    alike = engine(tmp_path / "alike.jsonl", searched, fits=lambda recipe: recipe.to_dict() == free.recipe)
+    assert alike.ask() == free
+
+
+def test_draws_that_did_not_fit_mislead_no_later_suggestion(tmp_path: Path, searched: Space) -> None:
+    whole = finish(engine(tmp_path / "whole.jsonl", searched, fits=narrow, trials=24), Workers(1))
+    path = tmp_path / "cut.jsonl"
+    finish(engine(path, searched, fits=narrow, trials=15), Workers(1))
+    # Rebuilt from the records, the study does not hold what was drawn in vain.
+    driven = finish(engine(path, searched, fits=narrow, trials=24), Workers(1))
+    assert story(driven.records) == story(whole.records)
+    for entry in whole.records:
+        frozen = whole._sampler.frozen(entry)
+        assert frozen is not None
+        assert frozen.params == entry.trial.params
+
+
+def test_where_nothing_fits_the_search_says_so(path: Path, searched: Space) -> None:
+    driven = engine(path, searched, fits=lambda recipe: False)
+    with pytest.raises(NothingFitsError, match="none of 100 recipes drawn from space space is within"):
+        driven.ask()
+    assert records.read(path).trials == {}
+
+
+# Which weights a trial comes out with.
+
+
+def test_a_trial_that_keeps_the_best_weights_has_their_score() -> None:
+    scores = [0.5, 0.7, 0.6]
+    assert record(trial(0, keep="last"), scores).score(ACCURACY) == 0.6
+    assert record(trial(0, keep="best"), scores).score(ACCURACY) == 0.7
+    # By the lowest loss, not by the best score.
+    kept = record(trial(0, keep="best"), scores)
+    kept.history[2] = epoch(0, 3, 0.6, val_loss=0.1)
+    assert kept.score(ACCURACY) == 0.6
+    assert kept.kept(2).epoch == 2
+
+
+def test_the_first_of_equals_is_kept() -> None:
+    made = record(trial(0, keep="best"), [0.5, 0.7, 0.7])
+    assert made.kept().epoch == 2
+
+
+BEST = """
+description: one learning rate, the best weights are kept
+base:
+  model: {name: plain_cnn}
+  keep: best
+parameters:
+  optim.lr: {log: [1.0e-5, 1.0e-1]}
+"""
+
+
+def test_rungs_and_study_hear_of_the_weights_that_would_be_kept(tmp_path: Path, path: Path) -> None:
+    driven = engine(path, space(tmp_path, BEST), trials=2)
+    driven.ask(), driven.ask()
+    for number, reported in enumerate([[0.5, 0.8, 0.4], [0.51, 0.61, 0.71]]):
+        for place, score in enumerate(reported, start=1):
+            driven.report(epoch(number, place, score))
+    assert driven._asha._entries[3] == {0: 0.8, 1: 0.71}
+    assert driven.records[1].outcome is Outcome.STOPPED
+    frozen = driven._sampler.frozen(driven.records[1])
+    assert frozen is not None
+    assert frozen.intermediate_values == pytest.approx({1: 0.51, 2: 0.61, 3: 0.71})
+    driven.end(0, Outcome.COMPLETE)
+    frozen = driven._sampler.frozen(driven.records[0])
+    assert frozen is not None
+    assert frozen.value == 0.8
+    assert frozen.intermediate_values == {1: 0.5, 2: 0.8, 3: 0.8}
+    rebuilt = engine(path, space(tmp_path, BEST), trials=2)
+    assert rebuilt._asha._entries == driven._asha._entries
 
 
 def test_the_simulated_scores_are_the_same_every_time() -> None:

@@ -11,14 +11,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from search import experiment
 from search.experiment import refuse_changes, resume, share, start
 from search.folder import FolderError, SearchFolder, State
+from search.networks import Networks
 from search.plan import Plan
 from search.records import RecordFile
 from search.settings import Settings
-from search.trials import Outcome
+from search.trials import Outcome, Start
 from search.tune.cluster import Cluster, ClusterError, Node
 from search.tune.driver import Resources
 from spaces.space import Space
@@ -40,7 +42,18 @@ def plan(tmp_path: Path) -> Plan:
         columns=["file", "class", "group", "part"],
     )
     report = {"fingerprint": "abc", "layout": "one folder a class"}
-    return Plan(settings(), space(tmp_path), tmp_path / "pictures", Prepared(split, ["a", "b"], report))
+    searched = space(tmp_path)
+    return Plan(
+        settings(),
+        searched,
+        searched,
+        tmp_path / "pictures",
+        Prepared(split, ["a", "b"], report),
+        Networks(None, None, classes=2, device=torch.device("cpu")),
+        too_large=(),
+        starts=(Start("own.yaml", trial(0).recipe, 12, {}),),
+        weights={"/weights/a.pth": "0" * 64},
+    )
 
 
 @pytest.fixture
@@ -59,6 +72,7 @@ def without_ray(monkeypatch: pytest.MonkeyPatch, *, finds: ClusterError | None =
 
     monkeypatch.setattr(experiment, "connected", connected)
     monkeypatch.setattr(experiment, "run", lambda *arguments, **options: None)
+    monkeypatch.setattr(experiment, "carried", lambda weights, *, joined: {})
 
 
 def trials_of(folder: SearchFolder, number: int) -> None:
@@ -166,6 +180,8 @@ def test_what_decides_on_no_trial_may_change(folder: SearchFolder, plan: Plan, c
         ({"classes": ("a", "b")}, r"classes was None and is \('a', 'b'\)"),
         ({"min_per_class": 5}, "min_per_class was 10 and is 5"),
         ({"imports": ("odd",)}, r"imports was \(\) and is \('odd',\)"),
+        ({"max_params": 10**6}, "max_params was None and is 1000000"),
+        ({"max_latency_ms": 2.5}, "max_latency_ms was None and is 2.5"),
         ({"trials": 2}, "--trials 2 is fewer than the 3 that it has"),
     ],
 )
@@ -182,10 +198,14 @@ def test_all_that_has_changed_is_named_at_once(folder: SearchFolder, plan: Plan,
         settings=settings(seed=4),
         space=space(tmp_path, SPACE.replace("[8, 16, 32]", "[8, 16]")),
         prepared=replace(plan.prepared, report={"fingerprint": "xyz"}),
+        weights={"/weights/a.pth": "1" * 64},
     )
     with pytest.raises(FolderError) as refused:
         refuse_changes(folder, other)
-    for said in ("seed was 0", "search space differs", "space.yaml", "pictures differ", "data.json"):
+    for said in (
+        *("seed was 0", "search space differs", "space.yaml", "pictures differ", "data.json"),
+        "weights to start from (/weights/a.pth) differ",
+    ):
         assert said in str(refused.value)
 
 

@@ -14,6 +14,7 @@ from search.final import choose, retrain
 from search.folder import FolderError, SearchFolder
 from search.records import RecordFile
 from search.results import config_of
+from search.training import _state_file
 from search.trials import Outcome, Trial, TrialRecord
 from spaces.faults import SpaceError
 from spaces.recipe import Recipe
@@ -100,6 +101,17 @@ def test_a_cosine_trial_that_ended_by_its_patience_stays_on_the_long_schedule() 
     assert replayed(short) == pytest.approx(scales[:2])
 
 
+def test_a_trial_that_kept_its_best_weights_is_trained_up_to_them() -> None:
+    made = tiny_trial(schedule=PLATEAU, keep="best")
+    entry = with_scales(record(made, [0.5, 0.8, 0.7, 0.75, 0.6]), DROPS)
+    config = config_of(entry)
+    assert (config.epochs, config.lr_scales) == (5, DROPS[:2])
+    assert replayed(entry) == pytest.approx(list(DROPS[:2]))
+    # Cut short, it had not seen its best yet.
+    stopped = with_scales(record(made, [0.5, 0.8, 0.7], Outcome.STOPPED), DROPS[:3])
+    assert config_of(stopped).lr_scales == (*DROPS[:3], 0.5, 0.5)
+
+
 @pytest.mark.parametrize("outcome", [Outcome.STOPPED, None, Outcome.FAILED, Outcome.TIMED_OUT])
 def test_a_trial_that_was_cut_short_is_trained_for_its_full_length(outcome: Outcome | None) -> None:
     entry = with_scales(record(tiny_trial(schedule=PLATEAU), [0.5, 0.6], outcome), (1.0, 0.5))
@@ -161,6 +173,24 @@ def test_what_cannot_be_chosen_is_refused_with_what_can(folder: SearchFolder) ->
     for epochs in (0, -3):
         with pytest.raises(FolderError, match=f"--epochs must be at least 1; received {epochs}"):
             choose(folder, config="default", epochs=epochs)
+
+
+def test_a_recipe_trained_alone_is_retrained_beside_its_own_model(tmp_path: Path) -> None:
+    folder = search_folder(tmp_path / "results" / "alone", space=None)
+    write(folder, record(replace(trial(0), origin="given", source="own.yaml"), [0.5] * 9))
+    choice = choose(folder)
+    assert (choice.out, choice.title) == ("model-trial-0", "trial 0")
+    assert choose(folder, config="default").out == "model-default"
+
+
+def test_a_retrain_with_other_recorded_drops_does_not_go_on_from_the_state_of_this_one(
+    tmp_path: Path,
+) -> None:
+    config = config_of(with_scales(record(tiny_trial(schedule=PLATEAU), [0.5] * 5), DROPS))
+    other = config.model_copy(update={"lr_scales": (1.0,) * 5})
+    files = {_state_file(tmp_path / "model", kind) for kind in (config, other, config.model_copy())}
+    assert len(files) == 2
+    assert {file.parent for file in files} == {tmp_path}
 
 
 def test_a_model_that_is_there_is_not_overwritten(folder: SearchFolder) -> None:

@@ -61,7 +61,7 @@ def test_timm_is_imported_only_after_what_makes_it_importable(path: Path) -> Non
 
 WITHOUT_RAY = """
 import sys
-import search.retrain, search.predict, search.evaluate, search.final
+import search.retrain, search.predict, search.evaluate, search.final, search.train, search.alone
 from tests.toy_pictures import CPU, tiny_recipe, toy_pictures
 from trainables import export, predict
 from trainables.evaluate import evaluate
@@ -75,7 +75,7 @@ print(sorted(name for name in sys.modules if name.split(".")[0] == "ray"))
 
 
 @pytest.mark.slow
-def test_retraining_predicting_and_evaluating_import_no_ray() -> None:
+def test_training_alone_retraining_predicting_and_evaluating_import_no_ray() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_RAY],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

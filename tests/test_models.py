@@ -12,27 +12,35 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import trainables.models as networks
 
 import timm  # isort: skip  (after our networks: see trainables.torch_setup)
 from timm.models import group_parameters  # isort: skip
+from timm.models.resnet import BasicBlock  # isort: skip
 
 from spaces.families import FAMILIES, Family, Flag, Whole
 from spaces.recipe import Recipe, Scalar
 from tests.toy_pictures import tiny_recipe
-from trainables.models.create import ModelError, create_model, import_networks, normalization
+from trainables.models.create import class_logits, create_model, import_networks, normalization
+from trainables.models.errors import ModelError
 
-OURS = ["plain_cnn", "vgg4_cnn", "mini_xception"]
 SMALL: dict[str, dict[str, Scalar]] = {
     "plain_cnn": {"width": 8, "blocks": 2, "dense": 32},
     "vgg4_cnn": {"width": 8, "dense": 32},
     "mini_xception": {"width": 8, "dense": 32},
+    "binary_cnn": {"width": 8, "dense": 32},
+    "small_resnet": {"width": 8, "depth": 2},
 }
 
 
 def recipe(name: str, size_px: int = 64, **model: object) -> Recipe:
     return tiny_recipe(model={"name": name, "args": {}, **model}, geometry={"size_px": size_px})
+
+
+def sigmoid(name: str) -> Recipe:
+    return tiny_recipe(model={"name": name, "args": {}}, geometry={"size_px": 64}, loss={"name": "sigmoid"})
 
 
 def parameters(model: nn.Module) -> int:
@@ -54,11 +62,64 @@ def separable(inputs: int, outputs: int) -> int:
     return 9 * inputs + inputs * outputs + outputs
 
 
-def test_plain_cnn_has_the_weights_of_its_description() -> None:
+def normed(kernel: int, inputs: int, outputs: int) -> int:
+    """Weights of a convolution without biases and of the batch norm behind it."""
+    return kernel * kernel * inputs * outputs + 2 * outputs
+
+
+def shapes(model: nn.Module, size_px: int, *kinds: type[nn.Module]) -> list[tuple[int, ...]]:
+    """What the layers of these kinds put out for one picture, in the order of the forward pass: (C, S, S)."""
+    seen: list[tuple[int, ...]] = []
+    for layer in model.modules():
+        if isinstance(layer, kinds):
+            layer.register_forward_hook(lambda _, __, output: seen.append(tuple(output.shape[1:])))
+    model(torch.zeros(2, 3, size_px, size_px))
+    return seen
+
+
+def test_plain_cnn_has_the_weights_and_shapes_of_its_description() -> None:
     # 64 px halved three times: 8 x 8 pixels of 128 channels are flattened.
     blocks = conv(3, 3, 32) + conv(3, 32, 64) + conv(3, 64, 128)
-    model = create_model(recipe("plain_cnn"), 10)
+    model = create_model(recipe("plain_cnn", drop_rate=0.5), 10)
     assert parameters(model) == blocks + dense(8 * 8 * 128, 128, 10)
+    squares = [(32, 64), (32, 32), (64, 32), (64, 16), (128, 16), (128, 8)]
+    assert shapes(model, 64, nn.Conv2d, nn.MaxPool2d) == [(width, side, side) for width, side in squares]
+    assert [module.p for module in model.modules() if isinstance(module, nn.Dropout)] == [0.5]
+
+
+def test_binary_cnn_has_the_weights_and_shapes_of_its_description() -> None:
+    # The convolution is not padded, as Keras has it: 64 -> 62, and the pool makes 31 of it.
+    model = create_model(sigmoid("binary_cnn"), 2)
+    assert parameters(model) == conv(3, 3, 32) + dense(31 * 31 * 32, 128, 1)
+    kinds = (nn.Conv2d, nn.MaxPool2d, nn.Flatten, nn.Linear)
+    assert shapes(model, 64, *kinds) == [(32, 62, 62), (32, 31, 31), (31 * 31 * 32,), (128,), (1,)]
+    assert [type(module) for module in model.modules() if isinstance(module, nn.ReLU)] == [nn.ReLU] * 2
+
+
+@pytest.mark.parametrize(("width", "depth"), [(32, 1), (10, 3), (64, 2)])
+def test_small_resnet_has_the_weights_and_shapes_of_its_description(width: int, depth: int) -> None:
+    widths = [width, width, 2 * width, 4 * width, 8 * width]
+    weights = normed(3, 3, width) + dense(8 * width, 10)
+    for before, after in itertools.pairwise(widths):
+        weights += normed(3, before, after) + normed(3, after, after)
+        weights += normed(1, before, after) if before != after else 0  # the shortcut
+        weights += (depth - 1) * 2 * normed(3, after, after)
+    model = create_model(recipe("small_resnet", 32, args={"width": width, "depth": depth}), 10)
+    assert parameters(model) == weights
+    sides = [(width, 32), (2 * width, 16), (4 * width, 8), (8 * width, 4)]
+    blocks = [(channels, side, side) for channels, side in sides for _ in range(depth)]
+    assert shapes(model, 32, BasicBlock) == blocks
+    assert shapes(model, 32, type(model.conv1))[0] == (width, 32, 32)
+
+
+def test_small_resnet_leaves_out_later_blocks_more_often() -> None:
+    model = create_model(recipe("small_resnet", args={"width": 8, "depth": 1}, drop_path_rate=0.3), 3)
+    rates = [
+        block.drop_path.drop_prob if block.drop_path else 0.0
+        for block in model.modules()
+        if isinstance(block, BasicBlock)
+    ]
+    assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
 
 
 def test_vgg4_cnn_has_the_weights_of_its_description() -> None:
@@ -68,13 +129,8 @@ def test_vgg4_cnn_has_the_weights_of_its_description() -> None:
     blocks = sum(conv(3, a, b) + conv(3, b, b) for a, b in itertools.pairwise(widths))
     model = create_model(recipe("vgg4_cnn", drop_rate=0.5), 18)
     assert parameters(model) == blocks + dense(2 * 2 * 256, 1024, 18)
-    shapes: list[int] = []
-    for block in model.blocks:
-        for layer in block:
-            if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-                layer.register_forward_hook(lambda _, __, output: shapes.append(output.shape[-1]))
-    model(torch.zeros(1, 3, 64, 64))
-    assert shapes == [64, 62, 31, 31, 29, 14, 14, 12, 6, 6, 4, 2]
+    sides = [shape[-1] for shape in shapes(model, 64, nn.Conv2d, nn.MaxPool2d)]
+    assert sides == [64, 62, 31, 31, 29, 14, 14, 12, 6, 6, 4, 2]
     rates = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
     assert rates == [0.3, 0.3, 0.3, 0.3, 0.5]
 
@@ -87,9 +143,12 @@ def test_mini_xception_has_the_weights_of_its_description() -> None:
     assert parameters(model) == blocks + dense(2 * 2 * 256, 1024, 256, 18)
     rates = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
     assert rates == [0.5, 0.5]
+    # Two separable convolutions of two layers each, then the pool, five times.
+    sides = [shape[-1] for shape in shapes(model, 64, nn.Conv2d, nn.MaxPool2d)]
+    assert sides == [side for half in (64, 32, 16, 8, 4) for side in (half,) * 4 + (half // 2,)]
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", ["plain_cnn", "vgg4_cnn", "mini_xception"])
 def test_batch_norm_takes_the_place_of_the_biases(name: str) -> None:
     plain = create_model(recipe(name, args=SMALL[name]), 5)
     normed = create_model(recipe(name, args={**SMALL[name], "batch_norm": True}), 5)
@@ -98,7 +157,7 @@ def test_batch_norm_takes_the_place_of_the_biases(name: str) -> None:
     assert parameters(normed) == parameters(plain) + sum(norm.num_features for norm in norms)
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", SMALL)
 def test_it_is_a_network_of_timm(name: str) -> None:
     assert name in timm.list_models()
     model = timm.create_model(name, num_classes=7, **SMALL[name]).eval()
@@ -117,7 +176,7 @@ def test_it_is_a_network_of_timm(name: str) -> None:
     torch.testing.assert_close(model(images), hidden)
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", ["plain_cnn", "vgg4_cnn", "mini_xception"])
 def test_its_parameters_fall_into_stages_from_stem_to_head(name: str) -> None:
     model = timm.create_model(name, num_classes=7, **SMALL[name])
     groups = group_parameters(model, model.group_matcher(coarse=True))
@@ -144,11 +203,14 @@ def test_a_family_builds_with_every_argument_at_either_end(family: Family) -> No
                 assert model(torch.zeros(2, 3, max(16, size_px), max(16, size_px))).shape == (2, 3)
 
 
+_NOT_OF_A_RECIPE = {"img_size", "in_chans", "kwargs"}
+
+
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
 def test_a_family_is_described_with_the_arguments_and_defaults_of_its_network(family: Family) -> None:
     cls = type(timm.create_model(family.name, **SMALL[family.name]))
     signature = inspect.signature(cls).parameters
-    taken = {name: value.default for name, value in signature.items() if name not in {"img_size", "kwargs"}}
+    taken = {name: value.default for name, value in signature.items() if name not in _NOT_OF_A_RECIPE}
     assert family.with_defaults({}) == taken
     assert all(isinstance(rule, Whole | Flag) for rule in family.args.values())
     assert family.name in networks.__all__
@@ -191,6 +253,32 @@ def test_a_network_that_cannot_be_made_is_named_with_its_settings(
         create_model(tiny_recipe(model=model, geometry={"size_px": 64}), 3)
 
 
+@pytest.mark.parametrize("name", ["binary_cnn", "small_resnet", "resnet10t", "test_vit"])
+def test_one_output_tells_two_classes_apart(name: str) -> None:
+    model = create_model(sigmoid(name), 2).eval()
+    with torch.no_grad():
+        outputs = model(torch.randn(4, 3, 64, 64))
+    assert outputs.shape == (4, 1)
+    logits, labels = class_logits(outputs), torch.tensor([0, 1, 1, 0])
+    second = outputs.sigmoid()
+    torch.testing.assert_close(logits.softmax(1), torch.cat([1 - second, second], 1))
+    binary = F.binary_cross_entropy_with_logits(outputs[:, 0], labels.float())
+    torch.testing.assert_close(F.cross_entropy(logits, labels), binary)
+
+
+def test_outputs_for_several_classes_are_logits_as_they_are() -> None:
+    outputs = torch.randn(4, 3)
+    assert class_logits(outputs) is outputs
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_one_output_for_other_than_two_classes_is_refused(classes: int) -> None:
+    with pytest.raises(
+        ModelError, match=rf"sigmoid has one .* there are {classes}\. Pick two with --classes A,B"
+    ):
+        create_model(sigmoid("binary_cnn"), classes)
+
+
 def test_the_normalisation_is_that_of_the_pretrained_weights() -> None:
     assert normalization(create_model(recipe("resnet10t"), 3))[0] == [0.485, 0.456, 0.406]
     assert normalization(create_model(recipe("plain_cnn"), 3)) == ([0.5] * 3, [0.25] * 3)
@@ -199,6 +287,7 @@ def test_the_normalisation_is_that_of_the_pretrained_weights() -> None:
 USERS_OWN = """
 from timm.models import build_model_with_cfg, register_model
 from torch import nn
+from torch.nn import functional as F
 
 class OwnNet(nn.Module):
     def __init__(self, num_classes=10, in_chans=3, drop_rate=0.0, width=4):
@@ -233,7 +322,8 @@ def test_a_network_of_the_users_own_is_found_and_made(
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     own_network(tmp_path, "own_net_a")
-    assert import_networks(["module_of_own_net_a"]) == ["own_net_a"]
+    assert "own_net_a" in import_networks(["module_of_own_net_a"])
+    assert not {"adapted", "small_resnet", "resnet18"} & set(import_networks([]))
     model = create_model(recipe("own_net_a", args={"width": 6}), 3)
     assert model(torch.zeros(2, 3, 20, 20)).shape == (2, 3)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,10 @@ def test_the_main_settings_are_those_that_the_space_varies() -> None:
     )
     assert main_settings(record(made, [0.5])) == "plain_cnn, lr 0.00213, epoch 3"
     assert main_settings(record(trial(0), [0.5])) == "plain_cnn"
+
+
+def test_a_recipe_that_was_given_is_named_by_where_it_is_from() -> None:
+    given = replace(trial(0), origin="given", source="own.yaml")
+    assert main_settings(record(given, [0.5])) == "own.yaml: plain_cnn"
+    seen = replace(given, params={"model.name": "plain_cnn", "optim.lr": 0.001})
+    assert main_settings(record(seen, [0.5])) == "own.yaml: plain_cnn, lr 0.001"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -82,6 +83,13 @@ def test_the_settings_of_a_given_trial_come_from_its_recipe():
     assert table["optim.lr"][0] == 1e-3
     assert table["optim.batch_size"][0] == 64
     assert table["model.args.width"][0] is None
+
+
+def test_a_given_trial_is_shown_with_where_it_is_from():
+    records = synthetic_search(2)
+    records[0] = replace(records[0], trial=replace(records[0].trial, source="own.yaml"))
+    table = facts.ranked_table(synthetic_view(records)).set_index("trial")
+    assert table["origin"].to_dict() == {0: "own.yaml", 1: "sampled"}
 
 
 def test_a_trial_without_an_outcome_runs_or_was_cut_off():
@@ -242,6 +250,23 @@ def test_a_search_without_a_score_has_no_leader_and_nothing_to_retrain():
     assert summary.leader is None
     assert summary.headline == "No trial has a score"
     assert not [command for command in summary.commands if "retrain" in command.line]
+
+
+def test_a_recipe_trained_alone_is_told_what_it_can_do():
+    settings = {**synthetic_view().settings, "space": None, "trials": 1}
+    records = synthetic_search(1)
+    finished = facts.summary(synthetic_view(records, settings=settings))
+    assert [command.line for command in finished.commands] == [
+        "python -m search.predict results/simpsons/model PICTURE-OR-FOLDER",
+        "python -m search.retrain results/simpsons",
+    ]
+    assert "model/metrics.json" in finished.sentences[-1]
+    assert "from the space" not in finished.sentences[0]
+    for state in ("interrupted", "cut off"):
+        (command,) = facts.summary(synthetic_view(records, settings=settings, state=state)).commands
+        assert command.line == "python -m search.train --name simpsons --resume"
+    records[0].outcome, records[0].history = Outcome.DIVERGED, []
+    assert facts.summary(synthetic_view(records, settings=settings)).commands == []
 
 
 def test_commands_survive_a_shell():

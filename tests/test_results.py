@@ -48,7 +48,7 @@ def test_a_finished_search_leaves_page_table_study_winner_and_manifest(
     folder: SearchFolder, searched: Space
 ) -> None:
     driven = done(folder, searched)
-    best = write_results(folder, driven._sampler, State.FINISHED)
+    best = write_results(folder, State.FINISHED, sampler=driven._sampler)
     assert best is not None
     assert {path.name for path in folder.path.iterdir()} == {
         *("settings.json", "data.json", "records.jsonl"),
@@ -65,7 +65,7 @@ def test_a_finished_search_leaves_page_table_study_winner_and_manifest(
 
 
 def test_the_winners_config_is_what_a_retrain_takes(folder: SearchFolder, searched: Space) -> None:
-    best = write_results(folder, done(folder, searched)._sampler, State.FINISHED)
+    best = write_results(folder, State.FINISHED, sampler=done(folder, searched)._sampler)
     assert best is not None
     assert load_trial_config(folder.best_file) == config_of(best)
     opening = folder.best_file.read_text(encoding="utf-8").splitlines()[:2]
@@ -90,15 +90,15 @@ def test_the_manifest_comes_last(
         with monkeypatch.context() as patched:
             patched.setattr(results, name, fail)
             with pytest.raises(OSError, match="no space left"):
-                write_results(folder, driven._sampler, State.FINISHED)
+                write_results(folder, State.FINISHED, sampler=driven._sampler)
             assert not folder.manifest_file.exists()
-    write_results(folder, driven._sampler, State.FINISHED)
+    write_results(folder, State.FINISHED, sampler=driven._sampler)
     assert folder.manifest_file.exists()
 
 
 def test_a_search_without_a_score_has_no_winner(folder: SearchFolder, searched: Space) -> None:
     driven = done(folder, searched, crashing())
-    assert write_results(folder, driven._sampler, State.FINISHED) is None
+    assert write_results(folder, State.FINISHED, sampler=driven._sampler) is None
     assert not folder.best_file.exists()
     assert (folder.path / "leaderboard.html").exists()
     manifest = folder.read_json(folder.manifest_file)
@@ -109,7 +109,7 @@ def test_a_search_that_was_stopped_before_its_first_trial_leaves_a_page(
     folder: SearchFolder, searched: Space
 ) -> None:
     driven = engine(folder.records_file, searched, trials=6)
-    assert write_results(folder, driven._sampler, State.INTERRUPTED) is None
+    assert write_results(folder, State.INTERRUPTED, sampler=driven._sampler) is None
     assert (folder.path / "leaderboard.html").exists()
 
 
@@ -119,10 +119,10 @@ def test_checkpoints_go_when_the_search_is_finished_and_stay_when_it_can_go_on(
     driven = engine(folder.records_file, searched, trials=6)
     for _ in range(2):
         driven.ask()
-    write_results(folder, driven._sampler, State.INTERRUPTED)
+    write_results(folder, State.INTERRUPTED, sampler=driven._sampler)
     assert (folder.checkpoints / "trial-00000.pt").exists()
     finish(driven, Workers(1))
-    write_results(folder, engine(folder.records_file, searched, trials=6)._sampler, State.FINISHED)
+    write_results(folder, State.FINISHED, sampler=engine(folder.records_file, searched, trials=6)._sampler)
     assert not folder.checkpoints.exists()
 
 
@@ -133,7 +133,7 @@ def test_the_study_of_an_interrupted_search_shows_what_still_ran(
     driven.ask()
     driven.ask()
     driven.end(0, Outcome.FAILED, "no")
-    write_results(folder, driven._sampler, State.INTERRUPTED)
+    write_results(folder, State.INTERRUPTED, sampler=driven._sampler)
     with sqlite3.connect(folder.study_file) as database:
         states = database.execute("select state from trials order by number").fetchall()
     assert states == [("FAIL",), ("RUNNING",)]
@@ -142,7 +142,7 @@ def test_the_study_of_an_interrupted_search_shows_what_still_ran(
 def test_the_page_can_be_built_again_from_the_records_at_any_time(
     folder: SearchFolder, searched: Space, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_results(folder, done(folder, searched)._sampler, State.FINISHED)
+    write_results(folder, State.FINISHED, sampler=done(folder, searched)._sampler)
     pages = [folder.path / name for name in ("leaderboard.html", "leaderboard.csv")]
     before = [page.read_bytes() for page in pages]
     for page in pages:
@@ -186,5 +186,5 @@ def test_the_winner_is_the_best_by_its_last_score_or_none() -> None:
 
 
 def test_results_are_plain_json(folder: SearchFolder, searched: Space) -> None:
-    write_results(folder, done(folder, searched, crashing())._sampler, State.FINISHED)
+    write_results(folder, State.FINISHED, sampler=done(folder, searched, crashing())._sampler)
     json.loads(folder.manifest_file.read_text(), parse_constant=lambda name: pytest.fail(name))

@@ -224,7 +224,7 @@ def study_file(tmp_path: Path, searched: Space) -> Path:
             sampler.tell(entry)
         records.append(entry)
     path = tmp_path / "study.db"
-    write_study(path, "my search", sampler.study.trials, records, ACCURACY)
+    write_study(path, "my search", sampler, records)
     return path
 
 
@@ -246,7 +246,7 @@ def test_the_copy_of_the_study_has_the_times_of_the_records(study_file: Path) ->
 
 
 def test_the_copy_of_a_study_replaces_the_one_before(study_file: Path, searched: Space) -> None:
-    write_study(study_file, "my search", [], [], LOSS)
+    write_study(study_file, "my search", Sampler(searched, LOSS, seed=0), [])
     study = optuna.load_study(study_name="my search", storage=f"sqlite:///{study_file}")
     assert study.trials == []
     assert study.direction.name == "MINIMIZE"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,78 @@ def write(path: Path, text: str) -> Path:
 def test_a_built_in_recipe_loads_opens_with_its_story_and_round_trips(name: str) -> None:
     loaded = load_recipe(name)
     assert Recipe.model_validate(parse_yaml(dump_yaml(loaded.to_dict()), "f").data) == loaded
-    opening = (RECIPES / f"{name}.yaml").read_text().split("\nmodel:")[0]
-    assert all(line.startswith("#") for line in opening.splitlines())
-    for word in (f"python -m search.retrain results/NAME --config {name}", "cost:", "accuracy:"):
+    lines = (RECIPES / f"{name}.yaml").read_text().splitlines()
+    opening = "\n".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    for word in (f"python -m search.train {name} ", "cost:", "accuracy:"):
         assert word in opening
 
 
-def test_the_recipes_of_the_first_networks_are_there() -> None:
-    assert {"default", "plain_cnn", "vgg4_cnn", "mini_xception"} <= set(recipe_names())
+def test_the_recipes_of_the_hand_tuned_projects_are_there() -> None:
+    assert set(recipe_names()) == {
+        "default",
+        "small_resnet",
+        "plain_cnn",
+        "vgg4_cnn",
+        "mini_xception",
+        "binary_cnn",
+        "resnet50_transfer",
+        "resnet101_baseline",
+        "resnet101_strong",
+    }
+
+
+def test_the_strong_plan_is_the_baseline_and_its_ingredients_and_no_more() -> None:
+    baseline, strong = (
+        flatten(load_recipe(f"resnet101_{plan}").to_dict()) for plan in ("baseline", "strong")
+    )
+    assert baseline["optim.lr"] == 2e-4
+    assert (baseline["optim.weight_decay"], baseline["optim.batch_size"]) == (3e-4, 16)
+    assert (baseline["freeze.epoch"], baseline["freeze.then"]) == (5, "last_stage")
+    assert (baseline["schedule.name"], baseline["keep"]) == ("plateau", "best")
+    differs = {path: value for path, value in strong.items() if value != baseline[path]}
+    policy = {path: value for path, value in differs.items() if path.startswith("augment.strong.")}
+    for path in policy:
+        del differs[path]
+    assert differs == {
+        "augment.strong_share": 0.7,
+        "augment.background": 0.35,
+        "augment.mixup": 0.25,
+        "augment.cutmix": 0.25,
+        "optim.backbone_lr_mult": 0.1,
+        "loss.label_smoothing": 0.03,
+        "ema.decay": 0.999,
+    }
+    assert (strong["optim.head_lr_mult"], strong["augment.strong_by"]) == (1.0, "policy")
+    for kind in (
+        "crop",
+        "rotate_deg",
+        "perspective",
+        "elastic",
+        "grayscale",
+        "invert",
+        "solarize",
+        "blur",
+        "erase",
+    ):
+        assert strong[f"augment.strong.{kind}"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs"),
+    [("binary_cnn", 50), ("resnet50_transfer", 30), ("resnet101_baseline", 25), ("resnet101_strong", 25)],
+)
+def test_a_recipe_says_its_length(name: str, epochs: int) -> None:
+    assert load_trial_config(name).epochs == epochs
+
+
+def test_the_binary_recipe_is_the_one_described() -> None:
+    recipe = load_recipe("binary_cnn")
+    assert (recipe.loss.name, recipe.optim.name, recipe.optim.batch_size) == ("sigmoid", "adam", 8)
+    assert (recipe.steps_per_epoch, recipe.geometry.size_px) == (10, 64)
+    assert recipe.augment.shear_deg > 0
+    assert recipe.augment.zoom > 0
+    assert recipe.augment.flip > 0
+    assert recipe.augment.rotate_deg == recipe.augment.shift == recipe.augment.brightness == 0
 
 
 @pytest.mark.parametrize(
@@ -118,14 +183,14 @@ def test_a_trial_file_reads_back_exactly(tmp_path: Path) -> None:
     assert path.read_text().startswith("# trial 3 of a search\n#\n# validation accuracy 0.91\nepochs: 9\n")
 
 
-def test_a_bare_recipe_is_a_trial_file_that_says_no_more() -> None:
-    config = load_trial_config("default")
+def test_a_bare_recipe_is_a_trial_file_that_says_no_more(tmp_path: Path) -> None:
+    config = load_trial_config(write(tmp_path / "r.yaml", "model: {name: plain_cnn}\n"))
     assert (config.epochs, config.seed, config.lr_scales) == (None, 0, None)
-    assert config.recipe == load_recipe("default")
+    assert config.recipe == recipe("plain_cnn")
 
 
 def test_an_unknown_recipe_name_lists_what_exists() -> None:
-    with pytest.raises(SpaceError, match=r"Did you mean plain_cnn\? There are: default, .*vgg4_cnn"):
+    with pytest.raises(SpaceError, match=r"Did you mean plain_cnn.*There are: .*default, .*vgg4_cnn"):
         load_recipe("plain_cn")
 
 

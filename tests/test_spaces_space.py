@@ -50,7 +50,7 @@ parameters:
 
 
 def test_the_built_in_spaces_are_there() -> None:
-    assert space_names() == ["demo", "finetune", "scratch"]
+    assert space_names() == ["demo", "finetune", "full", "scratch"]
 
 
 @pytest.mark.parametrize("name", space_names())
@@ -279,6 +279,149 @@ parameters:
     # The base's 512 never stands.
     assert space.sizes_px() == [32, 36, 40, 48, 64]
     assert space.model_names() == ["plain_cnn", "vgg4_cnn"]
+
+
+@pytest.mark.parametrize("name", space_names())
+def test_the_parameters_of_a_recipe_of_the_space_are_found_again(name: str) -> None:
+    space = load_space(name)
+    for params, recipe in samples(space):
+        found = space.params_of(recipe, epochs=EPOCHS)
+        assert found is not None
+        assert space.recipe(found, epochs=EPOCHS) == recipe
+        # A share that was rounded to an epoch comes back as another share of the same epoch.
+        differs = {key for key in params if found[key] != params[key]}
+        assert set(found) == set(params)
+        assert differs <= {"freeze.epoch"}
+
+
+INVERTED = """
+base: {geometry: {size_px: 48}, model: {args: {dense: 128}}}
+parameters:
+  model.name: {choice: [plain_cnn, vgg4_cnn]}
+  model.args.batch_norm: {choice: [true, false]}
+  model.args.width: {int: [16, 32], step: 8, when: {model.name: plain_cnn}}
+  augment.flip: {choice: [0, 0.5]}
+  augment.erase: {float: [0, 1], step: 0.25}
+  ema.decay: {choice: [null, 0.9]}
+  freeze.epoch: {share: [0.25, 0.5]}
+  optim.lr:
+    - {log: [1e-3, 1e-2], when: {model.name: plain_cnn}}
+    - {fixed: 0.5, when: {model.name: vgg4_cnn}}
+"""
+INSIDE = {
+    "model": {"name": "plain_cnn", "args": {"width": 24, "batch_norm": True}},
+    "geometry": {"size_px": 48},
+    "augment": {"flip": 0.0, "erase": 0.75},
+    "freeze": {"epoch": 4},
+    "optim": {"lr": 0.01},
+}
+
+
+def changed(recipe: dict[str, Any], path: str, value: Any) -> Recipe:
+    section, _, rest = path.partition(".")
+    *between, last = rest.split(".")
+    made = json.loads(json.dumps(recipe))
+    place = made.setdefault(section, {})
+    for key in between:
+        place = place[key]
+    place[last] = value
+    return Recipe.model_validate(made)
+
+
+def test_a_recipe_that_somebody_wrote_is_found_in_the_space(space_of: Any) -> None:
+    space = space_of(INVERTED)
+    found = space.params_of(Recipe.model_validate(INSIDE), epochs=EPOCHS)
+    # Its `dense` of 128 is the network's own default, which the base names.
+    assert found == {
+        "model.name": "plain_cnn",
+        "model.args.batch_norm": True,
+        "model.args.width": 24,
+        "augment.flip": 0,
+        "augment.erase": 0.75,
+        "ema.decay": None,
+        "freeze.epoch": pytest.approx(4 / 12),
+        "optim.lr@1": 0.01,
+    }
+    assert space.distributions(found)
+    assert space.recipe(found, epochs=EPOCHS).freeze.epoch == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("model.name", "mini_xception"),  # another choice
+        ("model.name", "vgg4_cnn"),  # whose rate is fixed, and which has no width to choose
+        ("model.args.width", 26),  # between the steps
+        ("model.args.width", 40),
+        ("model.args.dense", 64),  # no parameter, and not the base's
+        ("model.drop_rate", 0.1),
+        ("augment.erase", 0.7),
+        ("augment.flip", 0.25),
+        ("ema.decay", 0.99),
+        ("optim.lr", 0.011),
+        ("freeze.epoch", 2),  # under a quarter of the length
+        ("freeze.epoch", 7),
+        ("schedule.name", "constant"),
+    ],
+)
+def test_a_recipe_with_one_value_outside_is_not_in_the_space(space_of: Any, path: str, value: Any) -> None:
+    assert space_of(INVERTED).params_of(changed(INSIDE, path, value), epochs=EPOCHS) is None
+
+
+def test_a_recipe_without_a_value_that_is_always_drawn_is_not_in_the_space(space_of: Any) -> None:
+    space = space_of(
+        "base: {model: {name: mine}}\nparameters: {model.args.depth: {choice: [0, 1]}}", extra_models=["mine"]
+    )
+    recipe = {"model": {"name": "mine"}}
+    assert space.params_of(Recipe.model_validate(recipe), epochs=EPOCHS) is None
+    of_depth = {"model": {"name": "mine", "args": {"depth": 1}}}
+    assert space.params_of(Recipe.model_validate(of_depth), epochs=EPOCHS) == {"model.args.depth": 1}
+    assert space.params_of(changed(of_depth, "model.args.depth", True), epochs=EPOCHS) is None
+
+
+def test_a_share_is_found_for_any_length_of_the_trial(space_of: Any) -> None:
+    space = space_of(SMALL + "  freeze.epoch: {share: [0.1, 0.4]}\n")
+    for epochs in range(5, 60):
+        for epoch in {round(share * epochs) for share in (0.1, 0.17, 0.25, 0.33, 0.4)}:
+            recipe = changed({"model": {"name": "plain_cnn"}}, "freeze.epoch", epoch)
+            recipe = Recipe.model_validate({**recipe.to_dict(), "geometry": {"size_px": 32}})
+            found = space.params_of(recipe, epochs=epochs)
+            assert found is not None
+            assert space.recipe(found, epochs=epochs) == recipe
+
+
+def test_networks_can_be_taken_out_of_every_choice_that_has_others(space_of: Any) -> None:
+    space = space_of(
+        """
+base: {geometry: {size_px: 48}}
+parameters:
+  augment.flip: {choice: [0.0, 0.5]}
+  model.name:
+    - {choice: [plain_cnn, vgg4_cnn, mini_xception], when: {augment.flip: 0.0}}
+    - {choice: [vgg4_cnn], when: {augment.flip: 0.5}}
+  optim.lr: {fixed: 0.5, when: {model.name: vgg4_cnn}}
+"""
+    )
+    assert space.without_models(["plain_cnn"]).model_names() == ["mini_xception", "vgg4_cnn"]
+    left = space.without_models(["vgg4_cnn"])
+    assert left.parameters[1].domain.to_dict() == {"choice": ["plain_cnn", "mini_xception"]}
+    assert left.model_names() == ["mini_xception", "plain_cnn", "vgg4_cnn"]  # no other where it flips
+    assert space.model_names() == ["mini_xception", "plain_cnn", "vgg4_cnn"]
+    assert all(recipe.model.name != "plain_cnn" for _, recipe in samples(space.without_models(["plain_cnn"])))
+
+
+def test_networks_with_pretrained_weights_are_those_that_can_have_them(space_of: Any) -> None:
+    space = space_of(
+        """
+base: {geometry: {size_px: 64}}
+parameters:
+  model.name: {choice: [plain_cnn, resnet18, resnet34, resnet50]}
+  model.pretrained:
+    - {fixed: true, when: {model.name: resnet18}}
+    - {choice: [true, false], when: {model.name: resnet34}}
+"""
+    )
+    assert space.pretrained_names() == ["resnet18", "resnet34"]
 
 
 def test_the_same_seed_draws_the_same_recipes() -> None:

@@ -24,7 +24,7 @@ def checkpoint(epoch: int = 1) -> Checkpoint:
         optimizer={"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"params": [0]}]},
         schedule={"last_epoch": 1},
         scaler={},
-        patience={"best_loss": float("inf"), "epochs_since_best": 0},
+        best={"loss": float("inf"), "epochs_since": 0, "weights": {"weight": torch.ones(2, 3)}},
     )
 
 

@@ -7,16 +7,19 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from spaces.recipe import Recipe
-from tests.toy_pictures import CPU, tiny_recipe, toy_pictures
+from tests.toy_pictures import CPU, ToyPictures, tiny_recipe, toy_pictures
 from trainables.checkpoint import Checkpoint
 from trainables.evaluate import evaluate
 from trainables.feed import Feed
+from trainables.geometry import training_px
 from trainables.loop import TrainData, train
 from trainables.models.create import create_model, normalization
 
@@ -108,7 +111,7 @@ def test_a_pass_serves_every_picture_once_in_batches_of_nearly_one_size() -> Non
     assert sorted(data.train.served) == list(range(37))
     assert data.train.served != list(range(37))
     feed = Feed(data.train, tiny_recipe(), CPU, [0.0] * 3, [1.0] * 3)
-    assert sorted(len(targets) for _, targets, _ in feed.training(3, 0, 1)) == [12, 12, 13]
+    assert sorted(len(batch.labels) for batch in feed.training(3, 0, 1, 16)) == [12, 12, 13]
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
@@ -120,6 +123,23 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
     assert column(metrics, "train_loss") == column(metrics_again, "train_loss")
     assert not same_weights(one, other)
     assert column(metrics, "train_loss") != column(metrics_of_other, "train_loss")
+
+
+def test_the_training_loss_is_cross_entropy_with_the_labels_whatever_is_minimised() -> None:
+    recipe = tiny_recipe(
+        augment={"strength": 1.0, "mixup": 0.5, "cutmix": 0.5},
+        optim={"lr": 1e-30},  # the weights stay where they are
+        loss={"label_smoothing": 0.2, "balance": "logit_adjustment"},
+    )
+    model, metrics, _ = run(recipe, epochs=1)
+    feed = Feed(DATA.train, recipe, CPU, *normalization(model))
+    batches = list(feed.training(feed.steps_per_pass, 0, 1, 16))
+    assert all(batch.targets is not None for batch in batches)
+    with torch.no_grad():
+        logits = torch.cat([model(batch.images) for batch in batches])
+    labels = torch.cat([batch.labels for batch in batches])
+    assert metrics[0]["train_loss"] == pytest.approx(float(F.cross_entropy(logits, labels)), abs=1e-6)
+    assert metrics[0]["train_accuracy"] == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
 
 
 @pytest.mark.parametrize("steps", [None, 1])
@@ -203,9 +223,9 @@ def by_hand(recipe: Recipe, *, epochs: int, seed: int) -> nn.Module:
     schedule = CosineAnnealingLR(optimizer, T_max=total, eta_min=low)
     loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.loss.label_smoothing)
     for epoch in range(1, epochs + 1):
-        for images, targets, _ in feed.training(feed.steps_per_pass, seed, epoch):
+        for batch in feed.training(feed.steps_per_pass, seed, epoch, recipe.geometry.size_px):
             optimizer.zero_grad()
-            loss_of(model(images), targets).backward()
+            loss_of(model(batch.images), batch.labels).backward()
             optimizer.step()
             schedule.step()
     return model.eval()
@@ -255,3 +275,89 @@ def test_the_network_comes_back_in_evaluation_mode_on_the_cpu() -> None:
     model, _, _ = run(tiny_recipe(), epochs=1)
     assert not any(module.training for module in model.modules())
     assert {weight.device.type for weight in model.parameters()} == {"cpu"}
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_keeping_the_best_returns_the_weights_of_the_epoch_with_the_lowest_loss(ema: float | None) -> None:
+    recipe = tiny_recipe(keep="best", ema={"decay": ema})
+    model, metrics, states = run(recipe, HARDER, epochs=8)
+    losses = column(metrics, "val_loss")
+    best = losses.index(min(losses))
+    assert best < 7
+    evaluated = states[best].model if ema is None else states[best].ema
+    assert evaluated is not None
+    assert all(torch.equal(weight, evaluated[name]) for name, weight in model.state_dict().items())
+    assert evaluate(model, recipe, HARDER.val, runtime=CPU)["log_loss"] == pytest.approx(losses[best])
+    # The training itself goes on as if nothing were kept.
+    last, plain_metrics, plain_states = run(tiny_recipe(ema={"decay": ema}), HARDER, epochs=8)
+    assert column(plain_metrics, "val_loss") == losses
+    assert not same_weights(model, last)
+    # A second copy of the weights is there only where it is asked for.
+    assert [state.best["weights"] is None for state in (states[0], plain_states[-1])] == [False, True]
+
+
+def test_keeping_the_best_keeps_the_last_where_there_is_nothing_to_decide_by() -> None:
+    recipe = tiny_recipe(keep="best")
+    last, metrics, _ = run(tiny_recipe(), HARDER, epochs=6)
+    without, _, _ = run(recipe, TrainData(HARDER.train), epochs=6)
+    replayed, _, _ = run(recipe, HARDER, epochs=6, replay=column(metrics, "lr_scale"))
+    assert same_weights(without, last)
+    assert same_weights(replayed, last)
+
+
+def test_a_training_that_diverges_ends_with_the_best_it_had() -> None:
+    # The head alone, at no rate to speak of; then the backbone, at far too high a one.
+    recipe = tiny_recipe(keep="best", optim={"lr": 1e30, "head_lr_mult": 1e-33}, freeze={"epoch": 1})
+    model, metrics, states = run(recipe, epochs=4)
+    assert [math.isfinite(loss) for loss in column(metrics, "val_loss")] == [True, False]
+    assert all(torch.equal(weight, states[0].model[name]) for name, weight in model.state_dict().items())
+
+
+def test_pictures_grow_evenly_and_are_evaluated_at_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[bool, int]] = []
+
+    def listening(*args: Any, **kwargs: Any) -> nn.Module:
+        model = create_model(*args, **kwargs)
+        model.register_forward_pre_hook(
+            lambda module, inputs: sizes.append((module.training, inputs[0].shape[-1]))
+        )
+        return model
+
+    monkeypatch.setattr("trainables.loop.create_model", listening)
+    recipe = tiny_recipe(
+        model={"name": "test_resnet", "args": {}},
+        geometry={"size_px": 48, "start_px": 16, "grow_share": 0.5},
+        steps_per_epoch=1,
+    )
+    run(recipe, TrainData(toy_pictures(16, 1), toy_pictures(4, 2)), epochs=6)
+    grown = [size for training, size in sizes if training]
+    assert grown == [training_px(recipe.geometry, epoch, 6) for epoch in range(1, 7)]
+    assert grown[0] == 16
+    assert grown[3:] == [48, 48, 48]
+    assert {size for training, size in sizes if not training} == {48}
+
+
+def test_balanced_sampling_serves_every_class_equally_often() -> None:
+    whole = toy_pictures(96, 1)
+    kept = (whole.labels > 0) | (np.arange(96) % 8 == 0)
+    data = TrainData(ToyPictures(whole.pixels[kept], whole.labels[kept], whole.classes))
+    run(tiny_recipe(loss={"balance": "sampling"}), data, epochs=3)
+    served = np.bincount(data.train.labels[data.train.served])
+    assert np.bincount(data.train.labels).min() < len(data.train) / 10
+    assert served.sum() == 3 * len(data.train)
+    assert served.max() - served.min() <= 3  # one an epoch
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"optim": {"name": "sgd", "lr": 0.05, "clip_norm": 1.0}, "schedule": {"name": "one_cycle"}},
+        {"optim": {"name": "lamb"}, "schedule": {"name": "cosine", "warmup_share": 0.2}},
+        {"optim": {"name": "lion", "lr": 3e-3, "layer_decay": 0.8}, "schedule": {"name": "step"}},
+        {"freeze": {"epoch": 2, "then": "gradual"}, "optim": {"lr": 2e-2}},
+        {"augment": {"strength": 0.2, "mixup": 0.5, "cutmix": 0.5}, "ema": {"decay": 0.9}},
+    ],
+    ids=str,
+)
+def test_the_toy_problem_is_learned_in_many_ways(sections: dict[str, Any]) -> None:
+    assert run(tiny_recipe(**sections), epochs=10)[1][-1]["val_accuracy"] > 0.85

@@ -41,7 +41,8 @@ class Checkpoint:
     optimizer: dict[str, Any]
     schedule: dict[str, Any]
     scaler: dict[str, Any]
-    patience: dict[str, Any]
+    best: dict[str, Any]
+    """See `trainables.best.BestEpoch`."""
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -10,7 +10,7 @@ from torch import nn
 from spaces.recipe import Recipe
 from trainables.feed import Feed, Pictures
 from trainables.metrics import Tally
-from trainables.models.create import normalization
+from trainables.models.create import class_logits, normalization
 from trainables.runtime import Runtime
 
 
@@ -26,8 +26,8 @@ def evaluate(
     model = model.to(device).eval()
     for images, targets in feed.evaluation():
         with runtime.autocast():
-            logits = model(images)
-        tally.add(logits, targets)
+            outputs = model(images)
+        tally.add(class_logits(outputs), targets)
     model.cpu()
     return scores(tally, pictures.classes)
 

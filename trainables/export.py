@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from spaces.errors import InputError
 from spaces.families import FAMILIES
 from spaces.recipe import Geometry, Part, Recipe
-from trainables.models.create import normalization
-from trainables.models.hub import WEIGHTS_FILE, load_timm_folder, save_timm_folder
+from trainables.models.adapted import ADAPTED
+from trainables.models.create import class_logits, creation, normalization
+from trainables.models.hub import load_timm_folder, save_timm_folder
+from trainables.models.weights import WEIGHTS_FILE
 
 DESCRIPTION_FILE = "classifier.json"
 PROGRAM_FILE = "model.pt2"
@@ -36,7 +38,8 @@ class Classifier:
     """An exported network with all that is needed to use it."""
 
     model: nn.Module
-    """On the CPU, in evaluation mode: normalised squares (B, 3, S, S) to logits (B, C)."""
+    """On the CPU, in evaluation mode: normalised squares (B, 3, S, S) to outputs, of which `class_logits`
+    makes logits (B, C)."""
     classes: list[str]
     geometry: Geometry
     mean: list[float]
@@ -66,7 +69,7 @@ class _Program(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, squares: Tensor) -> Tensor:
-        return self.model((squares - self.mean) / self.std).softmax(dim=1)
+        return class_logits(self.model((squares - self.mean) / self.std)).softmax(dim=1)
 
 
 def export(
@@ -118,9 +121,10 @@ def load(folder: Path) -> Classifier:
             "of your own, name its module with --import."
         ) from fault
     classes = description.classes
-    if len(classes) != model.num_classes:
+    if len(classes) != (2 if model.num_classes == 1 else model.num_classes):
         raise ExportError(
-            f"{folder}: {len(classes)} classes, but the network has {model.num_classes} outputs."
+            f"{folder}: {len(classes)} classes, but the network has {model.num_classes} output"
+            f"{'s' * (model.num_classes != 1)}."
         )
     return Classifier(model.eval(), classes, description.geometry, description.mean, description.std)
 
@@ -133,9 +137,15 @@ def _no_classifier(folder: Path, reason: str) -> ExportError:
 
 
 def _card(recipe: Recipe, classes: list[str], imports: tuple[str, ...]) -> str:
-    ours = recipe.model.name in FAMILIES
-    modules = ["trainables.models"] if ours else list(imports)
-    lines = "".join(f"import {module}  # registers the network\n" for module in modules)
+    architecture, _ = creation(recipe, len(classes))
+    ours = ["trainables.models"] if architecture in {*FAMILIES, ADAPTED} else []
+    theirs = list(imports) if recipe.model.name not in FAMILIES else []
+    lines = "".join(f"import {module}  # registers the network\n" for module in [*ours, *theirs])
+    outputs = (
+        "a logit a class"
+        if recipe.loss.name != "sigmoid"
+        else "one logit z: sigmoid(z) is the probability of the second class, and the rest that of the first"
+    )
     size = recipe.geometry.size_px
     # As JSON on indented lines, which is code to Markdown: no name can end a line or become markup.
     listed = "\n".join(f"    {json.dumps(name, ensure_ascii=False)}" for name in classes)
@@ -148,7 +158,7 @@ pipeline_tag: image-classification
 
 Trained by classifier-search. Input: RGB pictures, made a {size} px square (`{recipe.geometry.fit}`).
 
-Load it with timm (normalise with the mean and std of `config.json`):
+Load it with timm (normalise with the mean and std of `config.json`). It puts out {outputs}.
 
 ```python
 {lines}import timm

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from spaces.recipe import Recipe
-from trainables.augment import augmented, draw
+from trainables.augment.draw import draw
+from trainables.augment.mix import mixed
+from trainables.augment.pipeline import augmented
+from trainables.balance import pass_order
 from trainables.runtime import Runtime
 
 EVALUATION_BATCH = 256
@@ -34,6 +37,19 @@ class Pictures(Protocol):
     def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Canvases uint8 (B, H, W, 3), and each picture's height and width in them int64 (B, 2)."""
         ...
+
+
+class Batch(NamedTuple):
+    """One worker's share of an optimizer step."""
+
+    images: Tensor
+    """float32 (B, 3, S, S): normalised, channels_last in memory."""
+    labels: Tensor
+    """int64 (B,)."""
+    targets: Tensor | None
+    """float32 (B, classes): what is to be learned where the recipe mixes samples, else None: the labels."""
+    pictures: int
+    """Of the step, over all workers."""
 
 
 class Feed:
@@ -64,46 +80,50 @@ class Feed:
         """Batches in one pass over the part."""
         return -(-len(self) // self._recipe.optim.batch_size)
 
-    def training(self, steps: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """`steps` shuffled, augmented batches: images (B, 3, S, S), targets (B,), and the step's pictures
-        over all workers.
+    def training(self, steps: int, seed: int, epoch: int, size_px: int) -> Iterator[Batch]:
+        """`steps` shuffled, augmented batches.
 
-        Seed and epoch fix order and augmentation, whatever the number of workers: each takes its share of
-        every batch. A pass is cut into batches that differ by one picture at most, so that none is tiny.
+        Seed and epoch fix the order and every sample's draw, whatever the number of workers: each takes its
+        share of every batch. Only a sample's partner, for mixing and for its surroundings, is another one
+        where there are several workers: each finds it in its own share. A pass is cut into batches that
+        differ by one picture at most, so that none is tiny.
         """
+        augment, fit = self._recipe.augment, self._recipe.geometry.fit
         rng = np.random.default_rng([seed, epoch])
+        mine = slice(self._runtime.rank, None, self._runtime.world_size)
         done = 0
         while done < steps:
-            batches = np.array_split(rng.permutation(len(self)), self.steps_per_pass)
+            order = pass_order(self._pictures.labels, self._recipe.loss.balance, rng)
+            batches = np.array_split(order, self.steps_per_pass)
             for rows in batches[: steps - done]:
-                random = draw(len(rows), self._recipe.augment, rng)
-                mine = slice(self._runtime.rank, None, self._runtime.world_size)
+                drawn = draw(len(rows), augment, size_px, rng)
+                drawn = drawn and drawn.rows(mine)
                 pixels, extents = self._load(rows[mine])
-                images = augmented(
-                    pixels,
-                    extents,
-                    self._recipe.geometry,
-                    self._recipe.augment,
-                    random and random.rows(mine),
-                )
-                yield self._normalized(images), self._targets(rows[mine]), len(rows)
+                labels, targets = self._labels(rows[mine]), None
+                images = augmented(pixels, extents, drawn, size_px=size_px, fit=fit)
+                if drawn is not None and (augment.mixup or augment.cutmix):
+                    classes = len(self._pictures.classes)
+                    images, targets = mixed(images, labels, classes, drawn.blend, drawn.blend_box)
+                yield Batch(self._normalized(images), labels, targets, len(rows))
             done += len(batches)
 
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """This worker's share of the part, in order and unchanged: images and targets."""
+        """This worker's share of the part, in order and unchanged: images, as in `Batch`, and labels."""
         mine = np.arange(len(self))[self._runtime.rank :: self._runtime.world_size]
+        geometry = self._recipe.geometry
         for rows in np.split(mine, range(EVALUATION_BATCH, len(mine), EVALUATION_BATCH)):
             if len(rows):
                 pixels, extents = self._load(rows)
-                images = augmented(pixels, extents, self._recipe.geometry, self._recipe.augment, None)
-                yield self._normalized(images), self._targets(rows)
+                images = augmented(pixels, extents, None, size_px=geometry.size_px, fit=geometry.fit)
+                yield self._normalized(images), self._labels(rows)
 
     def _load(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         pixels, extents = self._pictures.batch(rows)
         return torch.from_numpy(pixels).to(self._device, non_blocking=True), torch.from_numpy(extents)
 
-    def _targets(self, rows: np.ndarray) -> Tensor:
+    def _labels(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(self._pictures.labels[rows]).to(self._device, non_blocking=True)
 
     def _normalized(self, images: Tensor) -> Tensor:
-        return (images - self._mean).div_(self._std)
+        """Normalises pictures in place, and lays them out as convolutions like them."""
+        return images.sub_(self._mean).div_(self._std).contiguous(memory_format=torch.channels_last)

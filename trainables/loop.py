@@ -11,16 +11,20 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
 
 from spaces.recipe import Recipe
+from trainables.best import BestEpoch
 from trainables.checkpoint import Checkpoint
+from trainables.distributed import share_buffers, shared
 from trainables.feed import Feed, Pictures
+from trainables.geometry import training_px
+from trainables.loss import TrainingLoss
 from trainables.metrics import Tally
 from trainables.models import freeze
-from trainables.models.create import create_model, normalization
+from trainables.models.create import class_logits, create_model, normalization
 from trainables.models.ema import averaged
+from trainables.models.optimizer import create_optimizer
 from trainables.runtime import Runtime
 from trainables.schedule import LearningRate
 
@@ -52,10 +56,10 @@ def train(
     """Trains a recipe.
 
     Each epoch reports: `epoch` (from 1), `passes` over the training part, `train_loss` and
-    `train_accuracy` (plain cross-entropy in nats, on the augmented pictures, while the weights move),
-    `val_loss`, `val_accuracy`, `val_macro_f1` (of the averaged weights when the recipe has them),
-    `lr_scale` in force, `train_s`, `val_s`, `epoch_s`, and `images_per_s` while training. A loss that is
-    not finite is reported as it is, and ends the training.
+    `train_accuracy` (plain cross-entropy with the labels, in nats, on the augmented pictures, while the
+    weights move), `val_loss`, `val_accuracy`, `val_macro_f1` (of the averaged weights when the recipe has
+    them), `lr_scale` in force at its first step, `train_s`, `val_s`, `epoch_s`, and `images_per_s` while
+    training. A loss that is not finite is reported as it is, and ends the training.
 
     Args:
         epochs: Full length, which the schedule spans.
@@ -64,7 +68,9 @@ def train(
             of epochs are repeated, and the validation loss decides nothing.
 
     Returns:
-        The trained network on the CPU, in evaluation mode: the averaged weights when the recipe has them.
+        The trained network on the CPU, in evaluation mode: the averaged weights when the recipe has them,
+        of the epoch with the lowest validation loss when it keeps the best and there was validation to
+        decide by, else of the last.
 
     Raises:
         ModelError: The network cannot be made.
@@ -94,13 +100,15 @@ class _Training:
         if runtime.threads:
             torch.set_num_threads(runtime.threads)
         torch.manual_seed(seed)
-        self.model = create_model(recipe, len(data.train.classes), weights=resume is None)
+        self.classes = len(data.train.classes)
+        self.model = create_model(recipe, self.classes, weights=resume is None)
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         mean, std = normalization(self.model)
         self.train_feed = Feed(data.train, recipe, runtime, mean, std)
         self.val_feed = Feed(data.val, recipe, runtime, mean, std) if data.val is not None else None
         self.steps = recipe.steps_per_epoch or self.train_feed.steps_per_pass
-        self.optimizer = torch.optim.AdamW(freeze.parameter_groups(self.model, recipe.optim))
+        self.loss = TrainingLoss(recipe.loss, data.train.labels, self.classes, self.device)
+        self.optimizer = create_optimizer(self.model, recipe.optim)
         self.rate = LearningRate(
             self.optimizer, recipe.schedule, epochs=epochs, steps_per_epoch=self.steps, replay=replay
         )
@@ -108,121 +116,114 @@ class _Training:
         self.scaler = torch.amp.GradScaler(
             self.device.type, enabled=runtime.autocast_dtype() == torch.float16
         )
-        self.classes = len(data.train.classes)
-        self.best_loss, self.epochs_since_best = math.inf, 0
+        self.best = BestEpoch(recipe)
         self.history: list[dict[str, float]] = []
         self.first_epoch = 1
+        self.module: nn.Module | None = None
         if resume is not None:
             self._restore(resume)
 
     def run(self, report: Report) -> nn.Module:
-        module: nn.Module | None = None
         for epoch in range(self.first_epoch, self.last_epoch + 1):
-            self.model.train()
-            changed = freeze.apply(self.model, self.recipe.freeze, epoch)
-            if module is None or changed:
-                module = self._distributed()
-            scale = self.rate.scale
-            # For dropout; workers that drew alike would drop the same units.
-            entropy = [self.seed, epoch, self.runtime.rank]
-            torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-
-            started = time.perf_counter()
-            tally, pictures = self._train_epoch(module, epoch)
-            train_loss = tally.loss  # waits for the device
-            trained = time.perf_counter()
-            metrics = {
-                "epoch": epoch,
-                "passes": epoch * self.steps / self.train_feed.steps_per_pass,
-                "train_loss": train_loss,
-                "train_accuracy": tally.accuracy,
-                "lr_scale": scale,
-            }
-            val_loss = None
-            if self.val_feed is not None:
-                validation = self._evaluate(self.val_feed)
-                val_loss = validation.loss
-                metrics |= {
-                    "val_loss": val_loss,
-                    "val_accuracy": validation.accuracy,
-                    "val_macro_f1": validation.macro_f1,
-                }
-            ended = time.perf_counter()
-            metrics |= {
-                "train_s": trained - started,
-                "val_s": ended - trained,
-                "epoch_s": ended - started,
-                "images_per_s": pictures / (trained - started),
-            }
-            if not math.isfinite(train_loss + (val_loss or 0.0)):
-                report(metrics, self._checkpoint(metrics))
-                break
-            self.rate.after_epoch(val_loss)
-            out_of_patience = self._out_of_patience(val_loss)
+            metrics = self._epoch(epoch)
+            if _is_finite(metrics):
+                self.rate.after_epoch(epoch, metrics.get("val_loss"))
+                if self.decides:
+                    self.best.after_epoch(metrics["val_loss"], self._evaluated())
             report(metrics, self._checkpoint(metrics))
-            if out_of_patience:
+            if self._is_over(metrics):
                 break
-        return self._best_weights().cpu().eval()
+        self.best.put_back(self._evaluated())
+        return self._evaluated().cpu().eval()
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        """Trains and validates an epoch: what it reports."""
+        self.model.train()
+        changed = freeze.apply(self.model, self.recipe.freeze, epoch)
+        if self.module is None or changed:
+            self.module = shared(self.model, self.runtime)
+        scale = self.rate.scale
+        # For dropout; workers that drew alike would drop the same units.
+        entropy = [self.seed, epoch, self.runtime.rank]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+        started = time.perf_counter()
+        tally, pictures = self._train_epoch(self.module, epoch)
+        train_loss = tally.loss  # waits for the device
+        trained = time.perf_counter()
+        metrics = {
+            "epoch": epoch,
+            "passes": epoch * self.steps / self.train_feed.steps_per_pass,
+            "train_loss": train_loss,
+            "train_accuracy": tally.accuracy,
+            "lr_scale": scale,
+        }
+        if self.val_feed is not None:
+            validation = self._evaluate(self.val_feed)
+            metrics |= {
+                "val_loss": validation.loss,
+                "val_accuracy": validation.accuracy,
+                "val_macro_f1": validation.macro_f1,
+            }
+        ended = time.perf_counter()
+        return metrics | {
+            "train_s": trained - started,
+            "val_s": ended - trained,
+            "epoch_s": ended - started,
+            "images_per_s": pictures / (trained - started),
+        }
 
     def _train_epoch(self, module: nn.Module, epoch: int) -> tuple[Tally, int]:
         """One epoch of optimizer steps. Nothing in here waits for the device."""
         tally, pictures = Tally(self.classes, self.device), 0
-        smoothing = self.recipe.loss.label_smoothing
+        size_px = training_px(self.recipe.geometry, epoch, self.epochs)
         step = (epoch - 1) * self.steps
-        for images, targets, batch in self.train_feed.training(self.steps, self.seed, epoch):
+        for batch in self.train_feed.training(self.steps, self.seed, epoch, size_px):
             with self.runtime.autocast():
-                logits = module(images)
+                logits = class_logits(module(batch.images))
             # A sum over this worker's share over the whole batch: the workers' gradients, which are
             # averaged, then add up to the gradient of the batch's mean, however uneven the shares.
-            loss = F.cross_entropy(logits.float(), targets, label_smoothing=smoothing, reduction="sum")
-            loss = loss * (self.runtime.world_size / batch)
-            self.optimizer.zero_grad(set_to_none=True)
-            self.scaler.scale(loss).backward()
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
+            loss = self.loss(logits, batch.labels, batch.targets)
+            self._descend(loss * (self.runtime.world_size / batch.pictures))
             self.rate.after_step()
             step += 1
             if self.ema is not None:
                 self.ema.update(self.model, step)
-            tally.add(logits.detach(), targets)
-            pictures += batch
+            tally.add(logits.detach(), batch.labels)
+            pictures += batch.pictures
         if self.runtime.world_size > 1:
             tally.reduce()
-            self._share_buffers()
+            share_buffers(self.model, self.ema)
         return tally, pictures
+
+    def _descend(self, loss: Tensor) -> None:
+        """One step of the optimizer down the gradient of a loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        if self.recipe.optim.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            clip_grad_norm_(self.model.parameters(), self.recipe.optim.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
 
     @torch.no_grad()
     def _evaluate(self, feed: Feed) -> Tally:
-        model, tally = self._best_weights().eval(), Tally(self.classes, self.device)
-        for images, targets in feed.evaluation():
+        model, tally = self._evaluated().eval(), Tally(self.classes, self.device)
+        for images, labels in feed.evaluation():
             with self.runtime.autocast():
-                logits: Tensor = model(images)
-            tally.add(logits, targets)
+                logits = class_logits(model(images))
+            tally.add(logits, labels)
         if self.runtime.world_size > 1:
             tally.reduce()
         return tally
 
-    def _distributed(self) -> nn.Module:
-        """The network, wrapped where several workers share the batch; anew whenever what trains changed."""
-        return DistributedDataParallel(self.model) if self.runtime.world_size > 1 else self.model
-
-    def _share_buffers(self) -> None:
-        """Gives all workers the first one's buffers: each has batch norm statistics of its own pictures."""
-        for model in filter(None, (self.model, self.ema)):
-            for buffer in model.buffers():
-                torch.distributed.broadcast(buffer, src=0)
-
-    def _best_weights(self) -> nn.Module:
+    def _evaluated(self) -> nn.Module:
+        """The weights that are evaluated and returned: the average, where there is one."""
         return self.model if self.ema is None else self.ema.module
 
-    def _out_of_patience(self, val_loss: float | None) -> bool:
-        if val_loss is None or not self.decides or self.recipe.patience_epochs is None:
-            return False
-        if val_loss < self.best_loss:
-            self.best_loss, self.epochs_since_best = val_loss, 0
-        else:
-            self.epochs_since_best += 1
-        return self.epochs_since_best >= self.recipe.patience_epochs
+    def _is_over(self, metrics: dict[str, float]) -> bool:
+        """Whether the training ends after an epoch with these metrics: it diverged, or lost patience."""
+        return not _is_finite(metrics) or self.best.out_of_patience
 
     def _identity(self) -> dict[str, Any]:
         return {"recipe": self.recipe.to_dict(), "seed": self.seed, "epochs": self.epochs}
@@ -237,7 +238,7 @@ class _Training:
             optimizer=self.optimizer.state_dict(),
             schedule=self.rate.state_dict(),
             scaler=self.scaler.state_dict(),
-            patience={"best_loss": self.best_loss, "epochs_since_best": self.epochs_since_best},
+            best=self.best.state_dict(),
         )
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -248,14 +249,12 @@ class _Training:
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.rate.load_state_dict(checkpoint.schedule)
         self.scaler.load_state_dict(checkpoint.scaler)
+        self.best.load_state_dict(checkpoint.best)
         self.history = list(checkpoint.history)
-        self.best_loss = checkpoint.patience["best_loss"]
-        self.epochs_since_best = checkpoint.patience["epochs_since_best"]
-        # A training that had ended, by its patience or by diverging, has nothing left to do.
-        ended = self._ended(checkpoint)
-        self.first_epoch = self.last_epoch + 1 if ended else checkpoint.epoch + 1
+        # A training that was over has nothing left to do.
+        over = self._is_over(checkpoint.metrics)
+        self.first_epoch = self.last_epoch + 1 if over else checkpoint.epoch + 1
 
-    def _ended(self, checkpoint: Checkpoint) -> bool:
-        losses = checkpoint.metrics["train_loss"] + checkpoint.metrics.get("val_loss", 0.0)
-        patience = self.recipe.patience_epochs
-        return not math.isfinite(losses) or (patience is not None and self.epochs_since_best >= patience)
+
+def _is_finite(metrics: dict[str, float]) -> bool:
+    return math.isfinite(metrics["train_loss"] + metrics.get("val_loss", 0.0))

@@ -13,6 +13,7 @@ from trainables.data import DataError, decode
 from trainables.data.cache import short_side_px
 from trainables.export import Classifier
 from trainables.geometry import to_square
+from trainables.models.create import class_logits
 from trainables.runtime import Runtime
 
 BATCH = 64
@@ -37,8 +38,8 @@ def probabilities(
         answers = iter(())
         if good:
             with torch.no_grad(), runtime.autocast():
-                logits: Tensor = model((_squares(good, classifier).to(device) - mean) / std)
-            answers = iter(logits.float().softmax(dim=1).cpu().numpy())
+                outputs: Tensor = model((_squares(good, classifier).to(device) - mean) / std)
+            answers = iter(class_logits(outputs.float()).softmax(dim=1).cpu().numpy())
         for file, picture in zip(chunk, pictures, strict=True):
             yield file, (next(answers) if isinstance(picture, np.ndarray) else picture)
 

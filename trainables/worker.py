@@ -7,7 +7,8 @@ import gc
 import json
 import socket
 import traceback
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,17 @@ from trainables.data.demo import demo_source
 from trainables.loop import TrainData, train
 from trainables.models.create import import_networks
 from trainables.runtime import Runtime
+from trainables.weight_files import on_this_node
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights that trials start from."""
+
+    sha256: str
+    suffix: str
+    content: ray.ObjectRef | None
+    """Its bytes, for nodes that do not have it; None where every worker is on the machine that has it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,8 @@ class Workplace:
     """Processes a trial."""
     threads: int
     """CPU threads a process."""
+    weights: Mapping[str, Weights] = field(default_factory=dict)
+    """By the path that recipes name."""
 
 
 def work(trial: dict[str, Any], place: Workplace) -> None:
@@ -89,18 +103,17 @@ def _train(trial: dict[str, Any], place: Workplace, context: _Context) -> str:
             "device": device,
         }
 
-    last: dict[str, float] = {}
-
     def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:
-        last.update(metrics)
         if context.rank == 0:
             file.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.save(file)
+            # The trial's own recipe: another node may have the weights elsewhere.
+            replace(checkpoint, recipe=trial["recipe"]).save(file)
         context.report(message(metrics))
 
     resume = _checkpoint_of(file, trial)
-    if resume is not None:
-        last.update(resume.metrics)
+    if resume is None:
+        recipe = _with_weights_here(recipe, place)
+    else:
         for metrics in resume.history:
             context.report(message(metrics))
     parts = TrainData(data.part("train"), data.part("validation"))
@@ -118,6 +131,22 @@ def _checkpoint_of(path: Path, trial: dict[str, Any]) -> Checkpoint | None:
     except CheckpointError:
         return None
     return checkpoint
+
+
+def _with_weights_here(recipe: Recipe, place: Workplace) -> Recipe:
+    """The recipe with the path of its weights on this node, to which they are brought where they lack."""
+    path = recipe.model.weights
+    if path is None:
+        return recipe
+    weights = place.weights[path]
+
+    def fetch() -> bytes:
+        if weights.content is None:
+            raise FileNotFoundError(f"{path}, with the contents that the search began with, is gone")
+        return ray.get(weights.content)
+
+    here = on_this_node(Path(path), weights.sha256, weights.suffix, fetch, Path(place.cache_dir))
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": str(here)})})
 
 
 @functools.cache

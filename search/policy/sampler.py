@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,20 @@ from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.trials import Metric, Outcome, TrialRecord
+from spaces.errors import InputError
 from spaces.recipe import Recipe
 from spaces.space import Space
+
+MOST_DRAWS = 100
+"""How often a suggestion that may not be tried is drawn again."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 # Known and chosen: the grouped TPE and named metrics are "experimental" in Optuna's terms.
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+class NothingFitsError(InputError):
+    """A space gives hardly any recipe that may be tried."""
 
 
 class Sampler:
@@ -30,33 +38,53 @@ class Sampler:
     TPE (Bergstra et al. 2011) in the multivariate, grouped form (Falkner et al. 2018): parameters that
     occur together are modelled together, so a conditional space is not taken apart. The sampler is made
     anew for each trial, seeded with the search's seed and the trial's number: a suggestion depends on
-    these and on the study alone, and a resumed search goes on as if it had never stopped.
+    these and on the study alone, and a resumed search goes on as if it had never stopped. A suggestion that
+    does not fit is drawn again, up to `MOST_DRAWS` times, from another seed; TPE never learns of it.
 
-    What the study is told: every epoch's score as an intermediate value; COMPLETE, with the score at the
-    last epoch, only at full length; PRUNED for a trial that was stopped; FAIL for one that says nothing
+    What the study is told: the score after every epoch as an intermediate value; COMPLETE, with the last
+    score, only at full length; PRUNED for a trial that was stopped; FAIL for one that says nothing
     about its recipe (crash, time-out, memory). A diverged trial is PRUNED without any value, which TPE
-    ranks behind every other trial.
+    ranks behind every other trial. A given recipe that is not in the space is not shown to it at all.
+
+    Args:
+        fits: Whether a recipe may be tried.
     """
 
-    def __init__(self, space: Space, metric: Metric, *, seed: int) -> None:
-        self.space, self.metric, self.seed = space, metric, seed
+    def __init__(
+        self, space: Space, metric: Metric, *, seed: int, fits: Callable[[Recipe], bool] = lambda recipe: True
+    ) -> None:
+        self.space, self.metric, self.seed, self._fits = space, metric, seed, fits
         self.study = optuna.create_study(direction="maximize" if metric.mode == "max" else "minimize")
         self._trials: dict[int, optuna.Trial] = {}
 
     def ask(self, number: int, *, epochs: int) -> tuple[Recipe, dict[str, Any]]:
-        """A recipe to try as trial `number`, and the parameters that were chosen for it."""
-        self.study.sampler = _tpe(self.seed, number)
-        trial = self.study.ask()
-        recipe = self.space.suggest(trial, epochs=epochs)
-        # TPE notes all that it drew, for branches too that this trial did not take, and would count them as
-        # tried while the trial runs. Only what was taken is recorded, and only that should be learnt from.
-        for name in list(trial.storage.get_trial_system_attrs(trial._trial_id)):
-            trial.storage.set_trial_system_attr(trial._trial_id, name, "")
-        self._trials[number] = trial
-        return recipe, trial.params
+        """A recipe to try as trial `number`, and the parameters that were chosen for it.
+
+        Raises:
+            NothingFitsError: None of the recipes that were drawn may be tried.
+        """
+        for draw in range(MOST_DRAWS):
+            self.study.sampler = _tpe(self.seed, number, draw)
+            trial = self.study.ask()
+            recipe = self.space.suggest(trial, epochs=epochs)
+            # TPE notes all that it drew, for branches too that this trial did not take, and would count them
+            # as tried while the trial runs. Only what was taken is recorded, and only that should be learnt
+            # from.
+            for name in list(trial.storage.get_trial_system_attrs(trial._trial_id)):
+                trial.storage.set_trial_system_attr(trial._trial_id, name, "")
+            if self._fits(recipe):
+                self._trials[number] = trial
+                return recipe, trial.params
+            self.study.tell(trial, state=TrialState.FAIL)  # which TPE passes over
+        raise NothingFitsError(
+            f"trial {number}: none of {MOST_DRAWS} recipes drawn from space {self.space.name} is within the "
+            "limits. Raise --max-params or --max-latency-ms, or take the largest networks out of the space."
+        )
 
     def restore(self, record: TrialRecord) -> None:
-        """Puts a recorded trial back into the study; `tell` its end after that, if it has one."""
+        """Puts a recorded trial into the study, if it belongs there; `tell` its end after that."""
+        if not record.trial.in_space:
+            return
         params = record.trial.params
         self.study.add_trial(
             optuna.trial.create_trial(
@@ -68,12 +96,15 @@ class Sampler:
 
     def tell(self, record: TrialRecord) -> None:
         """Takes in a trial's end, with all that it reported."""
+        if not record.trial.in_space:
+            return
         trial, outcome = self._trials[record.number], record.outcome
         trial.set_user_attr("trial", record.number)
         trial.set_user_attr("outcome", str(outcome))
         if outcome is not Outcome.DIVERGED:
             for epoch in record.history:
-                trial.report(epoch.metrics.get(self.metric.name, math.nan), epoch.epoch)
+                kept = record.kept(epoch.epoch)
+                trial.report(kept.metrics.get(self.metric.name, math.nan), epoch.epoch)
         score = record.score(self.metric)
         if outcome is Outcome.COMPLETE and score is not None:
             self.study.tell(trial, score)
@@ -82,32 +113,33 @@ class Sampler:
         else:
             self.study.tell(trial, state=TrialState.FAIL)
 
+    def frozen(self, record: TrialRecord) -> FrozenTrial | None:
+        """What the study holds of a trial; None of one that it was not shown."""
+        trial = self._trials.get(record.number)
+        return None if trial is None else self.study.get_trials(deepcopy=False)[trial.number]
 
-def _tpe(seed: int, number: int) -> TPESampler:
-    own_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+def _tpe(seed: int, number: int, draw: int = 0) -> TPESampler:
+    own_seed = int(np.random.SeedSequence([seed, number, draw]).generate_state(1)[0])
     # With constant_liar, trials that still run count as bad ones: parallel suggestions keep apart.
     return TPESampler(seed=own_seed, multivariate=True, group=True, constant_liar=True)
 
 
-def write_study(
-    path: Path, name: str, trials: Iterable[FrozenTrial], records: Iterable[TrialRecord], metric: Metric
-) -> None:
-    """Writes a copy of a study as the SQLite file that `optuna-dashboard sqlite:///PATH` opens.
+def write_study(path: Path, name: str, sampler: Sampler, records: Iterable[TrialRecord]) -> None:
+    """Writes a copy of a sampler's study as the SQLite file that `optuna-dashboard sqlite:///PATH` opens.
 
     Args:
-        trials: Of the study, by number.
-        records: Of the same trials: a study that was rebuilt does not know when they ran.
+        records: Of the trials, by number: a study that was rebuilt does not know when they ran. Those that
+            the sampler was not shown are left out.
     """
-    dated = [_dated(trial, record) for trial, record in zip(trials, records, strict=True)]
+    dated = [_dated(trial, record) for record in records if (trial := sampler.frozen(record))]
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     study = optuna.create_study(
-        storage=f"sqlite:///{partial}",
-        study_name=name,
-        direction="maximize" if metric.mode == "max" else "minimize",
+        storage=f"sqlite:///{partial}", study_name=name, direction=sampler.study.direction
     )
     study.add_trials(dated)
-    study.set_metric_names([metric.name])
+    study.set_metric_names([sampler.metric.name])
     study._storage.remove_session()  # closes the connection before the file moves
     partial.replace(path)
 

@@ -114,7 +114,8 @@ def trial_yaml(record: TrialRecord, search: str) -> str:
     """The trial's whole recipe with its length and seed, ready to be saved and given to `--config`."""
     trial = record.trial
     retried = f", started again {text.count(record.retries, 'time')}" if record.retries else ""
-    about = f"# trial {trial.number} of {' '.join(search.split())}{retried}\n"
+    given = f", {trial.source}" if trial.source else ""
+    about = f"# {' '.join(f'trial {trial.number} of {search}{given}{retried}'.split())}\n"
     return about + dump_yaml({"epochs": trial.epochs, "seed": trial.seed, "recipe": trial.recipe})
 
 

@@ -44,6 +44,8 @@ class Cluster:
     description: str
     """For people: joined or started, where, with what."""
     nodes: tuple[Node, ...]
+    joined: bool = False
+    """Whether it was there before, with other machines perhaps, now or later."""
 
     @property
     def cpus(self) -> float:
@@ -109,7 +111,7 @@ def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
         for node in ray.nodes()
         if node["Alive"]
     )
-    cluster = Cluster("", nodes)
+    cluster = Cluster("", nodes, joined=bool(joined))
     where = ray.get_runtime_context().gcs_address
     what = f"{len(nodes)} node{'s' * (len(nodes) != 1)}, {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs"
     verb = "joined the Ray cluster at" if joined else "started Ray on this machine,"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
+import ray
 from ray import tune
 
 from search.engine import Engine
@@ -15,7 +17,8 @@ from search.tune.scheduler import EngineScheduler
 from search.tune.searcher import EngineSearcher
 from search.tune.trial import run_trial
 from search.tune.watch import StopAll, Watch
-from trainables.worker import Workplace
+from trainables.models.weights import _file as weights_file
+from trainables.worker import Weights, Workplace
 
 MAX_LOSSES = 3
 """How often a trial is started again after its process or machine was lost."""
@@ -46,6 +49,21 @@ class Resources:
     def per_worker(self) -> dict[str, float]:
         """In Ray's terms."""
         return {"CPU": self.cpus, "GPU": self.gpus} if self.gpus else {"CPU": self.cpus}
+
+
+def carried(weights: Mapping[str, str], *, joined: bool) -> dict[str, Weights]:
+    """Files of weights as workers get them.
+
+    Args:
+        weights: By the path that recipes name, the file's SHA-256.
+        joined: Whether workers may be on other machines: the contents then go into Ray's object store.
+    """
+    found = {}
+    for path, sha256 in weights.items():
+        file = weights_file(Path(path))
+        content = ray.put(file.read_bytes()) if joined else None
+        found[path] = Weights(sha256, file.suffix, content)
+    return found
 
 
 def run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pandas as pd
 from trainables.data.cache import Cache, Progress, build_or_open
 from trainables.data.errors import DataError
 from trainables.data.sources import Listing, read_listing
-from trainables.data.split import PARTS, make_split
+from trainables.data.split import PARTS, SHARES, make_split
 
 _EXAMPLES = 100  # how many of a long list go into the report
 
@@ -39,6 +39,7 @@ def prepare(
     classes: Sequence[str] | None = None,
     min_per_class: int = 10,
     seed: int = 0,
+    shares: Mapping[str, float] = SHARES,
     cache_dir: Path,
     progress: Progress | None = None,
 ) -> Prepared:
@@ -57,11 +58,13 @@ def prepare(
         classes: Takes only these.
         min_per_class: A class with fewer pictures than this is left out.
         seed: Decides the split.
+        shares: Wanted shares of the parts; see `make_split`.
         cache_dir: Where decoded pictures are kept.
         progress: Hears how far the decoding is.
 
     Raises:
-        DataError: Nothing usable in the source, fewer than two classes left, or a part without pictures.
+        DataError: Nothing usable in the source, fewer than two classes left, or a part without pictures
+            that wants some.
     """
     listing = read_listing(source, classes=classes)
     left_out: list[dict[str, Any]] = []
@@ -73,14 +76,14 @@ def prepare(
         cache = build_or_open(listing, size_px=size_px, cache_dir=cache_dir, progress=progress)
         skipped |= dict(cache.skipped)
         files = listing.files.merge(cache.files[["file", "hash"]], on="file")
-        split = make_split(files, seed=seed)
+        split = make_split(files, seed=seed, shares=shares)
         reasons = _too_few(files, listing.classes, min_per_class)
         for name in sorted(set(listing.classes) - set(split["class"][split["part"] == "train"])):
             reasons.setdefault(name, (int((files["class"] == name).sum()), "no picture to train on"))
         if not reasons:
             break
         listing = _leave_out(listing, reasons, left_out, skipped)
-    empty = [part for part in PARTS if part not in set(split["part"])]
+    empty = [part for part in PARTS if shares.get(part, 0) > 0 and part not in set(split["part"])]
     if empty:
         raise DataError(
             f"{source}: no picture is left for {' and '.join(empty)}. Groups of pictures and duplicates are "

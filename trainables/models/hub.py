@@ -10,9 +10,8 @@ from timm.models import save_for_hf
 from torch import nn
 
 from spaces.recipe import Recipe
-from trainables.models.create import creation_args
+from trainables.models.create import creation
 
-WEIGHTS_FILE = "model.safetensors"
 CROP_MODES = {"resize": "squash", "crop": "center", "pad": "border"}
 """What timm calls each `fit` of a recipe's geometry."""
 
@@ -34,8 +33,8 @@ def save_timm_folder(model: nn.Module, recipe: Recipe, folder: Path, *, classes:
     save_for_hf(
         model,
         str(folder),
-        model_config={"num_classes": len(classes), "label_names": classes},
-        model_args=creation_args(recipe),
+        model_config={"label_names": classes},
+        model_args=creation(recipe, len(classes))[1],
         safe_serialization=True,
     )
 

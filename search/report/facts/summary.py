@@ -49,7 +49,7 @@ def summary(view: SearchView) -> Summary:
     outcomes = {name: names.count(name) for name in order if name in names}
     best = next(iter(ranked(view.records, view.metric)), None)
     leader = _leader(view, best) if best else None
-    told = (_searched(view), _data(view), _ended(outcomes), _caveat(best) if best and leader else "")
+    told = (_searched(view), _data(view), _ended(outcomes), _caveat(view, best) if best and leader else "")
     return Summary(
         headline=_headline(view, leader),
         sentences=[sentence for sentence in told if sentence],
@@ -113,11 +113,21 @@ def _ended(outcomes: dict[str, int]) -> str:
     return f"Outcomes: {told}." if told else ""
 
 
-def _caveat(best: TrialRecord) -> str:
+def _alone(view: SearchView) -> bool:
+    """Whether there was no space to search: `search.train` trained one recipe."""
+    return "space" in view.settings and view.settings["space"] is None
+
+
+def _caveat(view: SearchView, best: TrialRecord) -> str:
     """A score that steered the choice promises too much: said where the score stands."""
     short = ""
     if best.outcome is not None and best.epochs_done < best.trial.epochs:
         short = f"The best trial ran {best.epochs_done} of its {text.count(best.trial.epochs, 'epoch')}. "
+    if _alone(view):
+        return (
+            f"{short}The validation part was watched on the way; the number to trust is the test score, in "
+            "model/metrics.json."
+        )
     return (
         f"{short}Validation scores steered the search and flatter its best trials a little; the number to "
         "trust is the test score of the retrained model."
@@ -126,14 +136,24 @@ def _caveat(best: TrialRecord) -> str:
 
 def _commands(view: SearchView, scored: bool) -> list[Command]:
     name, folder = shlex.quote(view.name), shlex.quote(f"results/{view.name}")
-    again = f"python -m search.run --name {name} --resume"
-    retrain = Command("Train the winner for real and export it", f"python -m search.retrain {folder}")
-    predict = Command(
-        "Then name what is in a picture", f"python -m search.predict {folder}/model PICTURE-OR-FOLDER"
-    )
+    again = f"python -m search.{'train' if _alone(view) else 'run'} --name {name} --resume"
+    retrain = f"python -m search.retrain {folder}"
+    predict = f"python -m search.predict {folder}/model PICTURE-OR-FOLDER"
     if view.state == "running":
         return [Command("Look again at a later moment", f"python -m search.leaderboard {folder}")]
+    if _alone(view):
+        if view.state != "finished":
+            return [Command("Go on where it ended", again)]
+        found = [
+            Command("Name what is in a picture", predict),
+            Command("Train it on everything but the test part", retrain),
+        ]
+        return found if scored else []
+    found = [
+        Command("Train the winner for real and export it", retrain),
+        Command("Then name what is in a picture", predict),
+    ]
+    found = found if scored else []
     if view.state != "finished":
-        return [Command("Go on where it ended", again), *([retrain, predict] if scored else [])]
-    more = 2 * len(view.records) or 16
-    return [*([retrain, predict] if scored else []), Command("Search on", f"{again} --trials {more}")]
+        return [Command("Go on where it ended", again), *found]
+    return [*found, Command("Search on", f"{again} --trials {2 * len(view.records) or 16}")]

@@ -15,10 +15,11 @@ from search.trials import TrialRecord, ranked
 def ranked_table(view: SearchView) -> pd.DataFrame:
     """The trials from best to worst.
 
-    Columns: `rank` (from 1), `trial`, `score` (the metric at the last epoch), `outcome`, `family`,
-    `epochs`, `passes` (over the training part), `seconds`, `images_per_s` (mean over the epochs); then
-    one a varied recipe path; then `origin` and `error`. All are of dtype object, so that whole numbers
-    stay whole; a cell without a value is None, and a setting whose value is null is the string `null`.
+    Columns: `rank` (from 1), `trial`, `score` (see `TrialRecord.score`), `outcome`, `family`, `epochs`,
+    `passes` (over the training part), `seconds`, `images_per_s` (mean over the epochs); then one a varied
+    recipe path; then `origin` (`sampled`, or where a given recipe is from) and `error`. All are of dtype
+    object, so that whole numbers stay whole; a cell without a value is None, and a setting whose value is
+    null is the string `null`.
     """
     paths = [path for path in varied_paths(view.records) if path != FAMILY]
     rows = [
@@ -42,7 +43,7 @@ def _row(rank: int, record: TrialRecord, view: SearchView, paths: list[str]) -> 
         record.seconds,
         _images_per_s(record),
         *("null" if path in values and values[path] is None else values.get(path) for path in paths),
-        record.trial.origin,
+        record.trial.source or record.trial.origin,
         record.error,
     ]
 

@@ -1,0 +1,166 @@
+"""One recipe trained alone on this machine, without Ray: the Python API behind `python -m search.train`.
+
+It leaves the folder of a search of one given trial, so that all that reads a search reads it too, with the
+trained model in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+
+from rich.console import Console
+
+from search.folder import RESULTS, FolderError, SearchFolder, State
+from search.opening import write_data, write_settings
+from search.pictures import ready_pictures
+from search.records import RecordFile
+from search.results import Finished, write_results
+from search.settings import Settings
+from search.training import DivergedError, Heard, fit, write_model
+from search.trials import Epoch, Outcome, Trial
+from spaces.errors import InputError
+from spaces.recipe import Recipe
+from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_weights
+from trainables.data import SHARES
+from trainables.models.create import create_model, import_networks
+from trainables.runtime import Runtime
+
+EPOCHS = 30
+"""Length of a training where neither the recipe's file nor the user says."""
+
+
+def load_config(
+    recipe: str, *, imports: tuple[str, ...] = (), epochs: int | None = None, seed: int | None = None
+) -> TrialConfig:
+    """What a recipe's file asks for, at another length or from another seed where given.
+
+    Args:
+        recipe: A built-in recipe's name, or a recipe or trial file.
+        imports: Modules that register networks of the user's own.
+
+    Raises:
+        InputError: `epochs` is not positive.
+        SpaceError: There is no such recipe, or something is wrong with it.
+        ModelError: A module cannot be imported.
+    """
+    if epochs is not None and epochs < 1:
+        raise InputError(f"--epochs must be at least 1; received {epochs}.")
+    found = load_trial_config(recipe, extra_models=import_networks(imports))
+    length = epochs or found.epochs or EPOCHS
+    changes = {
+        "recipe": with_absolute_weights(found.recipe.rescaled(found.epochs or length, length)),
+        "epochs": length,
+        "seed": found.seed if seed is None else seed,
+        "lr_scales": None,  # nothing to repeat: the validation part is watched
+    }
+    return found.model_copy(update=changes)
+
+
+def start(
+    settings: Settings,
+    config: TrialConfig,
+    source: str,
+    *,
+    console: Console,
+    runtime: Runtime | None = None,
+    heard: Heard = lambda metrics: None,
+    results: Path = RESULTS,
+) -> Finished:
+    """Trains a recipe on the train part, watched on the validation part, and tests and exports it.
+
+    Ctrl-C ends it with what there is; `resume` goes on.
+
+    Args:
+        settings: With `space` None, one trial, and the length and seed of `config`.
+        config: Such as `load_config` returns.
+        source: What people know the recipe by.
+        heard: Hears each epoch's metrics.
+
+    Returns:
+        `best` is None when the training diverged: there is no model then.
+
+    Raises:
+        FolderError: The name is taken.
+        DataError: The pictures cannot be used.
+        ModelError: The network cannot be made.
+    """
+    recipe = config.recipe
+    pictures, prepared = ready_pictures(
+        settings,
+        size_px=recipe.geometry.size_px,
+        console=console,
+        shares=config.split.model_dump() if config.split else SHARES,
+    )
+    create_model(recipe, len(prepared.classes))  # now, while there is no folder yet
+    with SearchFolder.created(results / settings.name) as folder:
+        write_data(folder, prepared)
+        write_settings(folder, settings, pictures, prepared)
+        with contextlib.closing(RecordFile(folder.records_file)) as file:
+            assert config.epochs is not None
+            file.session()
+            file.trial(
+                Trial(0, recipe.to_dict(), {}, config.seed, config.epochs, origin="given", source=source)
+            )
+            return _drive(folder, file, runtime, heard)
+
+
+def resume(
+    folder: SearchFolder, *, runtime: Runtime | None = None, heard: Heard = lambda metrics: None
+) -> Finished:
+    """Goes on with a training that was cut off, from its last epoch.
+
+    Raises:
+        FolderError: The folder is that of a search, or no training has started in it.
+        DataError: The pictures are gone.
+    """
+    if folder.settings().space is not None:
+        raise FolderError(
+            f"{folder.path} is a search. Go on with it by python -m search.run --name {folder.path.name} "
+            "--resume."
+        )
+    with folder.held(), contextlib.closing(RecordFile(folder.records_file)) as file:
+        if not file.records.trials:
+            raise FolderError(f"{folder.path}: no training has started in it. Delete it and start anew.")
+        file.session()
+        return _drive(folder, file, runtime, heard)
+
+
+def _drive(folder: SearchFolder, file: RecordFile, runtime: Runtime | None, heard: Heard) -> Finished:
+    """Trains the folder's trial to its end, from wherever it is."""
+    record, runtime = file.records.trials[0], runtime or Runtime()
+    trial, metric = record.trial, folder.settings().scored_by
+    recipe = Recipe.model_validate(trial.recipe)
+    config = TrialConfig(recipe=recipe, epochs=trial.epochs, seed=trial.seed)
+    node, device = socket.gethostname(), str(runtime.resolved_device())
+
+    def report(metrics: dict[str, float]) -> None:
+        file.epoch(Epoch(0, int(metrics["epoch"]), metrics["passes"], metrics, node, device))
+        heard(metrics)
+
+    def end(outcome: Outcome, error: str | None = None) -> None:
+        if record.outcome is None:
+            file.end(0, outcome, error)
+
+    folder.manifest_file.unlink(missing_ok=True)
+    state = State.FINISHED
+    try:
+        if not folder.model.exists() and record.outcome is not Outcome.DIVERGED:
+            fitted = fit(
+                folder,
+                config,
+                folder.model,
+                parts=("train",),
+                watched="validation",
+                runtime=runtime,
+                heard=report,
+            )
+            end(Outcome.COMPLETE)
+            score = {metric.name: record.score(metric)}
+            write_model(folder, fitted, folder.model, runtime=runtime, trial=0, search_score=score)
+    except DivergedError as fault:
+        end(Outcome.DIVERGED, str(fault))
+    except KeyboardInterrupt:
+        state = State.INTERRUPTED
+    return Finished(folder.path, state, write_results(folder, state))

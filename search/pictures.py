@@ -1,0 +1,51 @@
+"""A source's pictures, made ready for a search or a training: listed, decoded and split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from search.bars import bars
+from search.settings import Settings
+from trainables.data import SHARES, Prepared, build_or_open, prepare, read_listing
+from trainables.data.demo import demo_source
+
+
+def ready_pictures(
+    settings: Settings, *, size_px: int, console: Console, shares: Mapping[str, float] = SHARES
+) -> tuple[Path, Prepared]:
+    """The source of the pictures and what there is to work on, decoded for one size of the square.
+
+    Raises:
+        DataError: The pictures cannot be used.
+    """
+    with bars(console) as bar:
+        cache_dir = Path(settings.cache_dir)
+        if settings.data is None:
+            source = demo_source(cache_dir, progress=bar("drawing the demo's pictures"))
+        else:
+            source = Path(settings.data).resolve()
+        prepared = prepare(
+            source,
+            size_px=size_px,
+            classes=settings.classes,
+            min_per_class=settings.min_per_class,
+            seed=settings.seed,
+            shares=shares,
+            cache_dir=cache_dir,
+            progress=bar("decoding pictures"),
+        )
+    return source, prepared
+
+
+def decode_for(
+    source: Path, prepared: Prepared, sizes_px: Sequence[int], *, cache_dir: Path, console: Console
+) -> None:
+    """Decodes the pictures for further sizes, so that no trial has to."""
+    listing = read_listing(source).only(prepared.classes)
+    with bars(console) as bar:
+        for size_px in sizes_px:
+            done = bar(f"decoding pictures for {size_px} px")
+            build_or_open(listing, size_px=size_px, cache_dir=cache_dir, progress=done)

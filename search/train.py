@@ -1,0 +1,138 @@
+"""`python -m search.train RECIPE --data DIR`: one recipe, trained alone, tested and exported."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from search.command import (
+    DEVICE_HELP,
+    IMPORT_HELP,
+    INTERRUPTED,
+    NOTHING_FOUND,
+    epoch_line,
+    guarded,
+    runtime_on,
+    say_model,
+)
+from search.folder import RESULTS, FolderError, SearchFolder, State
+from search.settings import Settings, from_options, name_after
+from spaces.recipe_files import recipe_names
+
+DESCRIPTION = """\
+Trains one recipe on this machine, without Ray: on the train part of the pictures, watched on the
+validation part; the test part is read once, at the end. results/NAME/ is then the folder of a search of
+one trial, with the model in it.
+"""
+EXAMPLES = """\
+examples:
+  python -m search.train default                              the built-in demo's pictures
+  python -m search.train resnet50_transfer --data ~/pictures  a built-in recipe on your own
+  python -m search.train own.yaml --data ~/pictures --name mine
+  python -m search.train --name mine --resume                 go on after Ctrl-C, a crash or a power cut
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line. Options that were not given are absent from the result."""
+    top = argparse.ArgumentParser(
+        prog="python -m search.train",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    top.add_argument(
+        "recipe",
+        metavar="RECIPE",
+        nargs="?",
+        help=f"a recipe file, a trial file such as best_config.yaml, or one of: {', '.join(recipe_names())}",
+    )
+    top.add_argument("--data", metavar="PATH", help="pictures, as for search.run. Default: the built-in demo")
+    top.add_argument("--classes", metavar="A,B,...", help="take only these classes")
+    top.add_argument(
+        "--min-per-class", metavar="N", type=int, help="leave out classes with fewer pictures (default 10)"
+    )
+    top.add_argument("--import", dest="imports", metavar="MODULE", action="append", help=IMPORT_HELP)
+    top.add_argument("--epochs", metavar="N", type=int, help="length (default: the file's own, else 30)")
+    top.add_argument(
+        "--seed", metavar="N", type=int, help="of split and training (default: the file's own, else 0)"
+    )
+    top.add_argument("--name", metavar="NAME", help="folder under results/ (default: by recipe and time)")
+    top.add_argument("--device", default="auto", help=DEVICE_HELP)
+    top.add_argument("--cache-dir", metavar="DIR", help="decoded pictures, as for search.run")
+    top.add_argument(
+        "--resume",
+        action="store_true",
+        default=False,
+        help="go on with the training of this --name, as it was asked for",
+    )
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Its exit status: 0, 1 when it diverged, 2 for faulty input, 130 when interrupted."""
+    given = vars(parser().parse_args(arguments))
+    return guarded(lambda: _train(given))
+
+
+def _train(given: dict[str, Any]) -> int:
+    resume, device = given.pop("resume"), given.pop("device")
+    recipe, epochs = given.pop("recipe", None), given.pop("epochs", None)
+    if resume and (set(given) != {"name"} or recipe or epochs):
+        raise FolderError("--resume goes on as it was asked for: give the --name, and --device if you like.")
+    if not resume and recipe is None:
+        raise FolderError(f"a RECIPE is missing: a file, or one of {', '.join(recipe_names())}.")
+    # Only now: torch takes seconds to import, and a mistyped option should not.
+    from search import alone
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    if resume:
+        folder = SearchFolder.open(RESULTS / given["name"])
+        epochs = folder.settings().max_epochs
+        console.print(f"Going on with {folder.path}.")
+    else:
+        imports, seed = tuple(given.get("imports", ())), given.get("seed")
+        config = alone.load_config(recipe, imports=imports, epochs=epochs, seed=seed)
+        epochs = config.epochs
+        settings = Settings.model_validate(
+            from_options(
+                {**given, "seed": config.seed},
+                **{"name": name_after(Path(recipe).stem), "space": None, "start_from": (recipe,)},
+                **{"trials": 1, "max_epochs": epochs},
+            )
+        )
+        if (RESULTS / settings.name).exists():
+            SearchFolder.create(RESULTS / settings.name)  # refuses, before minutes go into the pictures
+        console.print(
+            f"Training {recipe} ({config.recipe.model.name}) for {epochs} epochs on train, watched on "
+            "validation; the test part is read once, at the end."
+        )
+
+    def heard(metrics: dict[str, float]) -> None:
+        console.print(epoch_line(metrics, epochs))
+
+    runtime = runtime_on(device)
+    if resume:
+        finished = alone.resume(folder, runtime=runtime, heard=heard)
+    else:
+        finished = alone.start(settings, config, recipe, console=console, runtime=runtime, heard=heard)
+    folder = SearchFolder(finished.folder)
+    if finished.state is State.INTERRUPTED:
+        console.print(f"\nGo on with it:  python -m search.train --name {folder.path.name} --resume")
+        console.print(f"Leaderboard:  {folder.page_file}")
+        return INTERRUPTED
+    if finished.best is None:
+        console.print("The training diverged: its loss was no longer a finite number. There is no model.")
+        return NOTHING_FOUND
+    say_model(console, folder, folder.model)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

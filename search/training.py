@@ -1,0 +1,180 @@
+"""One training, from a recipe to a tested and exported model: what retraining and training alone share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from search.folder import FolderError, SearchFolder
+from spaces.recipe_files import TrialConfig
+from trainables.checkpoint import Checkpoint, CheckpointError
+from trainables.data import Dataset, load, read_split
+from trainables.data.demo import demo_source
+from trainables.evaluate import evaluate
+from trainables.export import export
+from trainables.loop import TrainData, train
+from trainables.models.create import import_networks
+from trainables.runtime import Runtime
+
+Heard = Callable[[dict[str, float]], None]
+"""Hears each epoch's metrics; see `trainables.loop.train`."""
+
+
+class DivergedError(FolderError):
+    """A training's loss was no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network that has been trained, with what is needed to test and export it."""
+
+    model: nn.Module
+    config: TrialConfig
+    data: Dataset
+    parts: tuple[str, ...]
+    """What it learned from."""
+    history: list[dict[str, float]]
+    """What each epoch reported."""
+    seconds: float
+    """Of this process alone, where the training was cut off before."""
+
+    @property
+    def kept(self) -> dict[str, float]:
+        """What the epoch reported whose weights these are."""
+        if self.config.recipe.keep == "best" and "val_loss" in self.history[-1]:
+            return min(self.history, key=lambda metrics: metrics["val_loss"])
+        return self.history[-1]
+
+
+def fit(
+    folder: SearchFolder,
+    config: TrialConfig,
+    out: Path,
+    *,
+    parts: Sequence[str],
+    watched: str | None = None,
+    runtime: Runtime | None = None,
+    heard: Heard = lambda metrics: None,
+) -> Fitted:
+    """Trains on the pictures of a search. One that was cut off goes on from its last epoch.
+
+    Args:
+        folder: Of the search, whose split and pictures are used.
+        config: With a length.
+        out: Where the model is going to be; the state of the training is kept beside it.
+        parts: What it learns from.
+        watched: The part that steers it; None: nothing is held back, and `config.lr_scales` are repeated.
+
+    Raises:
+        FolderError: `out` exists.
+        DivergedError: The loss was no longer finite.
+        DataError: The split's pictures are gone.
+        ModelError: The network cannot be made.
+    """
+    if out.exists():
+        raise FolderError(f"{out} exists already. Choose another folder with --out, or move it away.")
+    assert config.epochs is not None
+    settings = folder.settings()
+    import_networks(settings.imports)
+    cache_dir = Path(settings.cache_dir)
+    source = folder.read_json(folder.settings_file)["source"]
+    data = load(
+        Path(source) if settings.data else demo_source(cache_dir),
+        read_split(folder.split_file),
+        size_px=config.recipe.geometry.size_px,
+        cache_dir=cache_dir,
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    state_file = _state_file(out, config)
+    resume = _resume_from(state_file)
+    history = list(resume.history) if resume else []
+
+    def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:
+        heard(metrics)  # first: an epoch that is trained again is known, one that was never told is lost
+        checkpoint.save(state_file)
+        history.append(metrics)
+
+    started = time.perf_counter()
+    model = train(
+        config.recipe,
+        TrainData(data.part(*parts), data.part(watched) if watched else None),
+        report,
+        runtime=runtime,
+        seed=config.seed,
+        epochs=config.epochs,
+        resume=resume,
+        replay=None if watched else config.lr_scales,
+    )
+    last = history[-1]
+    if not math.isfinite(last["train_loss"] + last.get("val_loss", 0.0)):
+        state_file.unlink(missing_ok=True)
+        raise DivergedError("the training diverged: its loss was no longer a finite number.")
+    return Fitted(model, config, data, tuple(parts), history, time.perf_counter() - started)
+
+
+def write_model(
+    folder: SearchFolder, fitted: Fitted, out: Path, *, runtime: Runtime | None = None, **facts: Any
+) -> None:
+    """Reads the test part, counts that, and writes the model's folder, whole or not at all.
+
+    Args:
+        facts: For `metrics.json`, beside the scores.
+    """
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    partial.mkdir()
+    recipe, data = fitted.config.recipe, fitted.data
+    try:
+        test = evaluate(fitted.model, recipe, data.part("test"), runtime=runtime)
+        metrics = {
+            "test": test,
+            "test_readings": _count_reading(folder, out, test),
+            "trained_on": {
+                "parts": list(fitted.parts),
+                "pictures": len(data.part(*fitted.parts)),
+                "epochs": int(fitted.kept["epoch"]),
+                "train_loss": fitted.kept["train_loss"],
+            },
+            "search": folder.settings().name,
+            **facts,
+            "seed": fitted.config.seed,
+            "seconds": round(fitted.seconds, 1),
+            "recipe": recipe.to_dict(),
+        }
+        export(fitted.model.cpu(), recipe, data.classes, partial, imports=folder.settings().imports)
+        folder.write_json(partial / "metrics.json", metrics)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    _state_file(out, fitted.config).unlink(missing_ok=True)
+
+
+def _state_file(out: Path, config: TrialConfig) -> Path:
+    """Where the state of this very training is kept: of another seed, or other recorded drops, elsewhere."""
+    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
+    return out.with_name(f".{out.name}.{digest}.checkpoint.pt")
+
+
+def _count_reading(folder: SearchFolder, out: Path, test: dict[str, Any]) -> int:
+    """Notes that the test part was read, and says how often that has happened."""
+    line = {"time": time.time(), "model": out.name, "accuracy": test["accuracy"]}
+    with folder.readings_file.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    return len(folder.readings_file.read_text(encoding="utf-8").splitlines())
+
+
+def _resume_from(path: Path) -> Checkpoint | None:
+    """The state of the training; None where there is none, or a damaged one: it then starts anew."""
+    try:
+        return Checkpoint.load(path) if path.exists() else None
+    except CheckpointError:
+        return None

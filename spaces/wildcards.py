@@ -1,0 +1,106 @@
+"""Wildcards in space files: `resnet*` stands for many networks, in choices of `model.name` and in conditions.
+
+One that matches nothing stays as it is, and is then told as a name that does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from spaces.families import FAMILIES
+from spaces.faults import Fault, Place
+from spaces.parameters import Parameter
+from spaces.timm_names import timm_models
+
+_NAME = "model.name"
+_PLACE: Place = ("parameters", _NAME)
+
+
+def expand_choices(
+    parameters: Mapping[str, Any], extra_models: Collection[str], *, pretrained: bool
+) -> tuple[dict[str, Any], dict[Place, list[int]]]:
+    """Puts names in the place of wildcards, among our networks, timm's without tags, and the user's own.
+
+    Args:
+        parameters: As read from the file, in whatever form.
+        extra_models: Names of the user's own networks.
+        pretrained: The base asks for pretrained weights: names that are known to have none do not match, if
+            others do.
+
+    Returns:
+        The parameters, and by the place of each expanded list the indices that its values had in the file.
+    """
+    known = [*FAMILIES, *timm_models(), *extra_models]
+    better = [*(model.name for model in timm_models().values() if model.tags), *extra_models]
+    indices: dict[Place, list[int]] = {}
+
+    def expanded(entry: Any, place: Place) -> Any:
+        if not isinstance(entry, dict) or not isinstance(entry.get("choice"), list):
+            return entry
+        found = _expand(entry["choice"], better if pretrained else known, known)
+        indices[(*place, "choice")] = [index for index, _ in found]
+        return {**entry, "choice": [value for _, value in found]}
+
+    entries = parameters.get(_NAME)
+    if isinstance(entries, list):
+        entries = [expanded(entry, (*_PLACE, index)) for index, entry in enumerate(entries)]
+    elif entries is not None:
+        entries = expanded(entries, _PLACE)
+    return {path: entries if path == _NAME else given for path, given in parameters.items()}, indices
+
+
+def as_written(fault: Fault, indices: Mapping[Place, list[int]]) -> Fault:
+    """The fault with the place that the file has for a value of an expanded list."""
+    *around, last = fault.place
+    if tuple(around) in indices and isinstance(last, int):
+        return replace(fault, place=(*around, indices[tuple(around)][last]))
+    return fault
+
+
+def expand_conditions(parameters: Sequence[Parameter], defaults: Mapping[str, Any]) -> list[Parameter]:
+    """The parameters with the names that match in the place of wildcards in their `when`, of those that this
+    space has."""
+    names = [defaults[_NAME]] if _NAME in defaults else []
+    names += [
+        name
+        for parameter in parameters
+        if parameter.path == _NAME
+        for name in parameter.domain.values or ()
+        if isinstance(name, str)
+    ]
+
+    def expanded(parameter: Parameter) -> Parameter:
+        if _NAME not in parameter.when:
+            return parameter
+        values = tuple(value for _, value in _expand(parameter.when[_NAME], names, ()))
+        return replace(parameter, when={**parameter.when, _NAME: values})
+
+    return [expanded(parameter) for parameter in parameters]
+
+
+def _expand(
+    values: Sequence[Any], names: Collection[str], other_names: Collection[str]
+) -> list[tuple[int, Any]]:
+    """Values with their indices; wildcards replaced by what they match, sorted, each name once.
+
+    Args:
+        other_names: Where none of `names` matches, these are tried.
+    """
+    expanded: list[tuple[int, Any]] = []
+    for index, value in enumerate(values):
+        if not isinstance(value, str) or not any(mark in value for mark in "*?["):
+            expanded.append((index, value))
+            continue
+        matching = _matching(value, names) or _matching(value, other_names)
+        if not matching:
+            expanded.append((index, value))
+        there = {name for _, name in expanded if isinstance(name, str)}
+        expanded += [(index, name) for name in matching if name not in there and name not in values]
+    return expanded
+
+
+def _matching(pattern: str, names: Collection[str]) -> list[str]:
+    return sorted({name for name in names if fnmatchcase(name, pattern)})

@@ -1,0 +1,241 @@
+"""What is checked and made ready before a search: starting recipes, limits, weights."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from safetensors.torch import save_file
+
+from search import experiment, run
+from search.experiment import refuse_changes
+from search.folder import FolderError, SearchFolder
+from search.networks import LimitError
+from search.plan import Plan, make_plan
+from search.run import settings_from
+from search.trials import Start
+from search.tune.cluster import Cluster, Node
+from spaces.faults import SpaceError
+from spaces.recipe import Recipe
+from tests.test_commands import SPACE, toy_folder
+from trainables.models.create import ModelError, create_model
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+QUIET = Console(quiet=True)
+OWN = """
+epochs: 3
+recipe:
+  model: {name: plain_cnn, args: {blocks: 2, dense: 16, width: 12}}
+  geometry: {size_px: 16}
+  optim: {lr: 2e-3, batch_size: 16}
+"""
+NETWORKS = SPACE.replace("choice: [8, 12]", "choice: [8, 12, 64]")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("shop")
+    toy_folder(root / "pictures", 90)
+    (root / "space.yaml").write_text(NETWORKS)
+    (root / "own.yaml").write_text(OWN)
+    return root
+
+
+@pytest.fixture
+def desk(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder of a test's own, with pictures, a space and a recipe."""
+    for path in shop.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLASSIFIER_SEARCH_CACHE", str(shop / "cache"))
+    return tmp_path
+
+
+def plan_of(before: SearchFolder | None = None, **given: Any) -> Plan:
+    asked = {"data": "pictures", "space": "space.yaml", "max_epochs": 3, "name": "mine", **given}
+    return make_plan(settings_from(asked, resume=False), QUIET, before=before)
+
+
+def begun(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> SearchFolder:
+    """A search that was left before its first trial."""
+
+    @contextlib.contextmanager
+    def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
+        yield Cluster("no Ray at all", (Node(2),))
+
+    monkeypatch.setattr(experiment, "connected", connected)
+    monkeypatch.setattr(experiment, "run", lambda *arguments, **options: None)
+    return SearchFolder(experiment.start(plan).folder)
+
+
+# Starting recipes.
+
+
+def test_the_users_recipes_come_first_and_the_plan_names_them(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_of(start_from=["own.yaml", "default"])
+    inside, outside = plan.starts
+    assert (inside.source, inside.epochs) == ("own.yaml", 3)
+    assert inside.params == {"model.args.width": 12, "optim.lr": 2e-3, "schedule.name": "cosine"}
+    assert (outside.source, outside.params) == ("default", {})
+    arguments = ["--data", "pictures", "--space", "space.yaml", "--max-epochs", "3", "--dry-run"]
+    assert run.main([*arguments, "--start-from", "own.yaml", "default"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "tried first own.yaml: plain_cnn at 16 px, 3 epochs tried first default: plain_cnn at 32" in said
+    assert "3 epochs, with values outside of the space: the sampler does not see it" in said
+
+
+def test_pictures_are_decoded_for_the_sizes_of_starting_recipes_too(desk: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "another cache"
+    plan_of(start_from=["own.yaml"], cache_dir=str(cache))
+    assert len(list(cache.glob("*/pixels.bin"))) == 1
+    plan_of(start_from=["default"], cache_dir=str(cache))
+    assert len(list(cache.glob("*/pixels.bin"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        (OWN.replace("lr:", "lrr:"), SpaceError, "bad.yaml:6: recipe.optim.lrr is not a field here"),
+        (OWN.replace("width: 12", "width: 1"), SpaceError, "recipe.model.args.width must be from 8 to"),
+        (
+            OWN.replace(
+                "{name: plain_cnn, args: {blocks: 2, dense: 16, width: 12}}", "{name: resnet18, args: {a: 1}}"
+            ),
+            ModelError,
+            "--start-from bad.yaml: model.name 'resnet18' with a=1 at 16 px cannot be made",
+        ),
+        (
+            OWN + "  loss: {name: sigmoid}\n",
+            ModelError,
+            "--start-from bad.yaml: loss.name: sigmoid has one output, for two classes, and there are 3",
+        ),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained_is_refused_with_its_name(
+    desk: Path, text: str, error: type[Exception], said: str
+) -> None:
+    Path("bad.yaml").write_text(text)
+    with pytest.raises(error, match=said):
+        plan_of(start_from=["bad.yaml"])
+
+
+def test_a_space_for_two_classes_is_refused_where_there_are_three(desk: Path) -> None:
+    Path("two.yaml").write_text(NETWORKS.replace("base:", "base:\n  loss: {name: sigmoid}"))
+    with pytest.raises(ModelError, match=r"space two: loss.name: sigmoid has one output.* there are 3"):
+        plan_of(space="two.yaml")
+    assert plan_of(space="two.yaml", classes="class 0,class 1").prepared.classes == ["class 0", "class 1"]
+
+
+def test_a_resume_tries_what_the_search_began_with(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = plan_of(start_from=["own.yaml"])
+    folder = begun(first, monkeypatch)
+    Path("own.yaml").unlink()  # the link: the recipe is gone
+    resumed = make_plan(settings_from({"name": "mine"}, resume=True), QUIET, before=folder)
+    assert resumed.starts == first.starts
+    refuse_changes(folder, resumed)
+    with pytest.raises(FolderError, match="--start-from says how a search starts, and results/mine has"):
+        settings_from({"name": "mine", "start_from": ["default"]}, resume=True)
+
+
+# Limits.
+
+
+def test_what_is_over_the_limits_is_neither_offered_nor_tried(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_of(max_params="10k", start_from=["own.yaml"])
+    assert plan.settings.max_params == 10_000
+    (line,) = plan.too_large
+    assert line.startswith("plain_cnn (blocks 2, dense 16, width 64) at 16 px: ")
+    assert line.endswith("parameters, over 10k")
+    assert plan.offered.model_names() == ["plain_cnn"]
+    folder = begun(plan, monkeypatch)
+    assert len(folder.read_json(folder.networks_file)) == 3
+    again = make_plan(settings_from({"name": "mine"}, resume=True), QUIET, before=folder)
+    assert again.too_large == plan.too_large
+    refuse_changes(folder, again)
+    with pytest.raises(FolderError, match="max_params was 10000 and is 20000"):
+        refuse_changes(folder, plan_of(max_params="20k"))
+    assert run.main(["--name", "mine", "--resume", "--dry-run"]) == 0
+    assert "width 64) at 16 px" in capsys.readouterr().out
+
+
+def test_a_search_that_has_nothing_within_its_limits_does_not_start(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(LimitError, match=r"nothing of space space is within the limits: plain_cnn \("):
+        plan_of(max_params=100)
+    with pytest.raises(LimitError, match=r"--start-from own.yaml: plain_cnn has .* parameters, over 6k"):
+        plan_of(max_params="6k", start_from=["own.yaml"])
+    for wrong in ("many", "-3", "1.2.3M", "5G"):
+        assert run.main(["--data", "pictures", "--max-params", wrong]) == 2
+        assert f"error: --max-params '{wrong}': " in capsys.readouterr().err
+
+
+# Weights.
+
+
+@pytest.fixture
+def weights(desk: Path) -> Path:
+    """Weights for the network of the space."""
+    args = {"blocks": 2, "dense": 16, "width": 8}
+    recipe = Recipe.model_validate(
+        {"model": {"name": "plain_cnn", "args": args}, "geometry": {"size_px": 16}}
+    )
+    save_file(create_model(recipe, 5).state_dict(), desk / "start.safetensors")
+    return desk / "start.safetensors"
+
+
+FROM_WEIGHTS = SPACE.replace("choice: [8, 12]", "fixed: 8") + (
+    "  model.weights: {choice: [null, start.safetensors]}\n"
+)
+
+
+def test_files_of_weights_are_loaded_and_noted_before_the_search(
+    weights: Path, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("from.yaml").write_text(FROM_WEIGHTS)
+    plan = plan_of(space="from.yaml")
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert plan.weights == {str(weights): digest}
+    folder = begun(plan, monkeypatch)
+    assert folder.read_json(folder.settings_file)["weights"] == plan.weights
+    refuse_changes(folder, plan_of(space="from.yaml"))
+    changed = replace(plan, weights={str(weights): "0" * 64})
+    with pytest.raises(FolderError, match=r"the weights to start from \(.*start.safetensors\) differ"):
+        refuse_changes(folder, changed)
+
+
+def test_weights_that_cannot_be_used_are_refused_before_the_search(desk: Path) -> None:
+    Path("from.yaml").write_text(FROM_WEIGHTS)
+    with pytest.raises(ModelError, match=r"space from: model.weights: there is no .*start.safetensors"):
+        plan_of(space="from.yaml")
+    Path("start.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelError, match=r"start.safetensors cannot be read"):
+        plan_of(space="from.yaml")
+    Path("own-start.yaml").write_text(OWN.replace("name: plain_cnn,", "name: plain_cnn, weights: gone.pth,"))
+    with pytest.raises(
+        ModelError, match=r"--start-from own-start.yaml: model.weights: there is no .*gone.pth"
+    ):
+        plan_of(start_from=["own-start.yaml"])
+
+
+def test_a_start_names_its_weights_by_their_absolute_path(weights: Path, desk: Path) -> None:
+    text = OWN.replace("width: 12", "width: 8").replace(
+        "name: plain_cnn,", "name: plain_cnn, weights: start.safetensors,"
+    )
+    Path("own-start.yaml").write_text(text)
+    plan = plan_of(start_from=["own-start.yaml"])
+    (start,) = plan.starts
+    assert isinstance(start, Start)
+    assert start.recipe["model"]["weights"] == str(weights)
+    assert list(plan.weights) == [str(weights)]

@@ -1,0 +1,24 @@
+"""One network trained by several workers, each on its share of every batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from trainables.runtime import Runtime
+
+
+def shared(model: nn.Module, runtime: Runtime) -> nn.Module:
+    """The network, wrapped to average the workers' gradients where there are several.
+
+    The wrapper notes which parameters train: make it anew when that changes.
+    """
+    return DistributedDataParallel(model) if runtime.world_size > 1 else model
+
+
+def share_buffers(*models: nn.Module | None) -> None:
+    """Gives all workers the first one's buffers: each has batch norm statistics of its own pictures."""
+    for model in filter(None, models):
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, src=0)

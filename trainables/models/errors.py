@@ -1,0 +1,7 @@
+"""The error of networks."""
+
+from spaces.errors import InputError
+
+
+class ModelError(InputError):
+    """A network cannot be made as its recipe asks."""

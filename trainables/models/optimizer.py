@@ -1,0 +1,50 @@
+"""The optimizer, from timm's registry, and its parameter groups."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+from typing import Any
+
+from timm.optim import create_optimizer_v2, get_optimizer_info
+from torch import nn
+from torch.optim import Optimizer
+
+from spaces.recipe import Optim
+from trainables.models.parts import blocks_behind, head_parameters
+
+
+def create_optimizer(model: nn.Module, optim: Optim) -> Optimizer:
+    """The recipe's optimizer over all parameters of the network.
+
+    Frozen parameters are members from the start: without a gradient the optimizer passes them over, so it
+    is never made anew, and its state survives the unfreezing.
+    """
+    defaults = get_optimizer_info(optim.name).defaults or {}
+    # Nesterov's momentum without momentum is refused by torch; it is plain gradient descent.
+    plain = {"nesterov": False} if optim.momentum == 0 and "nesterov" in defaults else {}
+    return create_optimizer_v2(
+        parameter_groups(model, optim), opt=optim.name, lr=optim.lr, momentum=optim.momentum, **plain
+    )
+
+
+def parameter_groups(model: nn.Module, optim: Optim) -> list[dict[str, Any]]:
+    """Optimizer groups: parameters of one rate, with weight decay or without.
+
+    The head learns at `lr * head_lr_mult`, a block of the backbone that has n blocks behind it (the head
+    counts as one) at `lr * backbone_lr_mult * layer_decay**n`. Norms, biases and what the network itself
+    names (`no_weight_decay`, such as position embeddings) get no decay (He et al. 2019, "Bag of Tricks").
+    """
+    head, behind = head_parameters(model), blocks_behind(model)
+    exempt: set[str] = getattr(model, "no_weight_decay", set)()
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if name in head:
+            rate = optim.lr * optim.head_lr_mult
+        else:
+            rate = optim.lr * optim.backbone_lr_mult * optim.layer_decay ** behind[name]
+        decays = parameter.ndim > 1 and not any(fnmatch(name, pattern) for pattern in exempt)
+        groups.setdefault((rate, decays), []).append(parameter)
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": optim.weight_decay if decays else 0.0}
+        for (rate, decays), parameters in groups.items()
+    ]

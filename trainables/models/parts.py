@@ -1,0 +1,55 @@
+"""The parts of a network, by timm's own grouping of its parameters: its head, its stages, its blocks."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from timm.models import group_parameters
+from timm.optim import auto_group_layers
+from torch import nn
+
+
+def head_parameters(model: nn.Module) -> set[str]:
+    """Names of the parameters of the head: all that timm's `get_classifier` returns."""
+    classifier = cast(Any, model).get_classifier()
+    heads = classifier if isinstance(classifier, tuple | list) else (classifier,)
+    members = {id(parameter) for head in heads for parameter in head.parameters()}
+    return {name for name, parameter in model.named_parameters() if id(parameter) in members}
+
+
+def stages(model: nn.Module) -> list[set[str]]:
+    """Names of the backbone's parameters, stage by stage, from the stem on.
+
+    A stage is what timm's coarse grouping calls one: all blocks of one resolution in most CNNs, a block in
+    a transformer. A norm that is a group of its own is too little to be called a stage, so it belongs to
+    the one in front of it.
+    """
+    head, parameters = head_parameters(model), dict(model.named_parameters())
+    found: list[set[str]] = []
+    for names in _groups(model, coarse=True):
+        body = names - head
+        if found and all(parameters[name].ndim == 1 for name in body):
+            found[-1] |= body
+        elif body:
+            found.append(body)
+    return found
+
+
+def blocks_behind(model: nn.Module) -> dict[str, int]:
+    """How many of timm's blocks lie between each parameter and the network's end, by the parameter's name.
+
+    The head, and a norm right in front of it, have 0; the last block has 1.
+    """
+    groups = _groups(model, coarse=False)
+    return {name: behind for behind, names in enumerate(reversed(groups)) for name in names}
+
+
+def _groups(model: nn.Module, *, coarse: bool) -> list[set[str]]:
+    """Names of parameters, group by group, from the input on; timm's fallback where there is no matcher."""
+    if hasattr(model, "group_matcher"):
+        groups = group_parameters(model, cast(Any, model).group_matcher(coarse=coarse))
+    else:
+        groups = {}
+        for name, place in auto_group_layers(model).items():
+            groups.setdefault(place, []).append(name)
+    return [set(groups[place]) for place in sorted(groups)]
