@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,36 +121,39 @@ def _try_networks(tried: Sequence[tuple[str, Recipe]], console: Console) -> dict
     Returns:
         The SHA-256 of each file of weights, by its absolute path.
     """
-    made, digests = set(), {}
+    loaded, digests = set(), {}
     with bars(console) as bar:
         done = bar("making each network once")
         for place, (origin, recipe) in enumerate(tried):
             done(place, len(tried))
             spec = with_absolute_weights(recipe).model
-            try:
+            start = (spec.name, spec.pretrained, spec.weights)
+            with _errors_of(origin):
                 parameters(recipe, 2)  # every loss can do with two classes
-                if (spec.pretrained or spec.weights) and (
-                    spec.name,
-                    spec.pretrained,
-                    spec.weights,
-                ) not in made:
-                    console.print(f"weights of {spec.name} {f'from {spec.weights} ' * bool(spec.weights)}...")
+                if (spec.pretrained or spec.weights) and start not in loaded:
+                    loaded.add(start)
+                    console.print(f"weights of {spec.name}: {spec.weights or 'pretrained'} ...")
                     create_model(recipe, 2)
-            except ModelError as fault:
-                raise ModelError(f"{origin}: {fault}") from fault
-            made.add((spec.name, spec.pretrained, spec.weights))
             if spec.weights and spec.weights not in digests:
                 digests[spec.weights] = digest(Path(spec.weights))
     return digests
 
 
 def _refuse_wrong_classes(tried: Sequence[tuple[str, Recipe]], classes: int) -> None:
+    """Makes the networks again whose loss depends on the number of classes, now that it is known."""
     for origin, recipe in tried:
-        if recipe.loss.name == "sigmoid" and classes != 2:
-            try:
+        if recipe.loss.name == "sigmoid":
+            with _errors_of(origin):
                 parameters(recipe, classes)
-            except ModelError as fault:
-                raise ModelError(f"{origin}: {fault}") from fault
+
+
+@contextlib.contextmanager
+def _errors_of(origin: str) -> Iterator[None]:
+    """Says where the recipe is from that cannot be trained."""
+    try:
+        yield
+    except ModelError as fault:
+        raise ModelError(f"{origin}: {fault}") from fault
 
 
 def _refuse_too_large(own: Sequence[Named], networks: Networks) -> None:

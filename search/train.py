@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -23,6 +23,9 @@ from search.command import (
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.settings import Settings, from_options, name_after
 from spaces.recipe_files import recipe_names
+
+if TYPE_CHECKING:
+    from search.results import Finished
 
 DESCRIPTION = """\
 Trains one recipe on this machine, without Ray: on the train part of the pictures, watched on the
@@ -82,46 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(given: dict[str, Any]) -> int:
-    resume, device = given.pop("resume"), given.pop("device")
-    recipe, epochs = given.pop("recipe", None), given.pop("epochs", None)
-    if resume and (set(given) != {"name"} or recipe or epochs):
-        raise FolderError("--resume goes on as it was asked for: give the --name, and --device if you like.")
-    if not resume and recipe is None:
-        raise FolderError(f"a RECIPE is missing: a file, or one of {', '.join(recipe_names())}.")
-    # Only now: torch takes seconds to import, and a mistyped option should not.
-    from search import alone
-
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    if resume:
-        folder = SearchFolder.open(RESULTS / given["name"])
-        epochs = folder.settings().max_epochs
-        console.print(f"Going on with {folder.path}.")
-    else:
-        imports, seed = tuple(given.get("imports", ())), given.get("seed")
-        config = alone.load_config(recipe, imports=imports, epochs=epochs, seed=seed)
-        epochs = config.epochs
-        settings = Settings.model_validate(
-            from_options(
-                {**given, "seed": config.seed},
-                **{"name": name_after(Path(recipe).stem), "space": None, "start_from": (recipe,)},
-                **{"trials": 1, "max_epochs": epochs},
-            )
-        )
-        if (RESULTS / settings.name).exists():
-            SearchFolder.create(RESULTS / settings.name)  # refuses, before minutes go into the pictures
-        console.print(
-            f"Training {recipe} ({config.recipe.model.name}) for {epochs} epochs on train, watched on "
-            "validation; the test part is read once, at the end."
-        )
-
-    def heard(metrics: dict[str, float]) -> None:
-        console.print(epoch_line(metrics, epochs))
-
-    runtime = runtime_on(device)
-    if resume:
-        finished = alone.resume(folder, runtime=runtime, heard=heard)
-    else:
-        finished = alone.start(settings, config, recipe, console=console, runtime=runtime, heard=heard)
+    finished = (_resume if given.pop("resume") else _start)(given, console)
     folder = SearchFolder(finished.folder)
     if finished.state is State.INTERRUPTED:
         console.print(f"\nGo on with it:  python -m search.train --name {folder.path.name} --resume")
@@ -132,6 +97,52 @@ def _train(given: dict[str, Any]) -> int:
         return NOTHING_FOUND
     say_model(console, folder, folder.model)
     return 0
+
+
+def _start(given: dict[str, Any], console: Console) -> Finished:
+    device, epochs = given.pop("device"), given.pop("epochs", None)
+    if "recipe" not in given:
+        raise FolderError(f"a RECIPE is missing: a file, or one of {', '.join(recipe_names())}.")
+    recipe = given.pop("recipe")
+    # Only now: torch takes seconds to import, and a mistyped option should not.
+    from search import alone
+
+    imports, seed = tuple(given.get("imports", ())), given.get("seed")
+    config = alone.load_config(recipe, imports=imports, epochs=epochs, seed=seed)
+    asked = from_options(
+        {**given, "seed": config.seed},
+        name=name_after(Path(recipe).stem),
+        space=None,
+        start_from=(recipe,),
+        trials=1,
+        max_epochs=config.epochs,
+    )
+    settings = Settings.model_validate(asked)
+    if (RESULTS / settings.name).exists():
+        SearchFolder.create(RESULTS / settings.name)  # refuses, before minutes go into the pictures
+    runtime = runtime_on(device)
+    console.print(
+        f"Training {recipe} ({config.recipe.model.name}) for {config.epochs} epochs on train, watched on "
+        "validation; the test part is read once, at the end."
+    )
+    heard = _printing(console, settings.max_epochs)
+    return alone.start(settings, config, recipe, console=console, runtime=runtime, heard=heard)
+
+
+def _resume(given: dict[str, Any], console: Console) -> Finished:
+    device = given.pop("device")
+    if set(given) != {"name"}:
+        raise FolderError("--resume goes on as it was asked for: give the --name, and --device if you like.")
+    folder = SearchFolder.open(RESULTS / given["name"])
+    from search import alone
+
+    console.print(f"Going on with {folder.path}.")
+    heard = _printing(console, folder.settings().max_epochs)
+    return alone.resume(folder, runtime=runtime_on(device), heard=heard)
+
+
+def _printing(console: Console, epochs: int) -> Callable[[dict[str, float]], None]:
+    return lambda metrics: console.print(epoch_line(metrics, epochs))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 from torch import nn
 
 from search.folder import FolderError, SearchFolder
+from search.trials import kept_place
 from spaces.recipe_files import TrialConfig
 from trainables.checkpoint import Checkpoint, CheckpointError
 from trainables.data import Dataset, load, read_split
@@ -51,9 +52,7 @@ class Fitted:
     @property
     def kept(self) -> dict[str, float]:
         """What the epoch reported whose weights these are."""
-        if self.config.recipe.keep == "best" and "val_loss" in self.history[-1]:
-            return min(self.history, key=lambda metrics: metrics["val_loss"])
-        return self.history[-1]
+        return self.history[kept_place(self.history, self.config.recipe.keep)]
 
 
 def fit(

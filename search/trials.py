@@ -6,6 +6,7 @@ Nothing here knows Ray, Optuna or torch.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -154,14 +155,10 @@ class TrialRecord:
         return sum(epoch.metrics.get("epoch_s", 0.0) for epoch in self.history)
 
     def kept(self, until: int | None = None) -> Epoch:
-        """The epoch whose weights the training comes out with, or would have, had it ended after `until`.
-
-        By the recipe's `keep` the last one, or the first of those with the lowest validation loss.
-        """
+        """The epoch whose weights the training comes out with, or would have, had it ended after `until`."""
         history = [epoch for epoch in self.history if until is None or epoch.epoch <= until]
-        if self.trial.recipe.get("keep") == "best":
-            return min(history, key=lambda epoch: epoch.metrics["val_loss"])
-        return history[-1]
+        keep = self.trial.recipe.get("keep", "last")
+        return history[kept_place([epoch.metrics for epoch in history], keep)]
 
     def score(self, metric: Metric) -> float | None:
         """The metric of the weights that the trial came out with: of its last epoch, unless its recipe keeps
@@ -174,6 +171,19 @@ class TrialRecord:
             return None
         value = self.kept().metrics.get(metric.name, math.nan)
         return value if math.isfinite(value) else None
+
+
+def kept_place(history: Sequence[Mapping[str, float]], keep: str) -> int:
+    """The place of the epoch whose weights a training comes out with, given what its epochs reported.
+
+    Args:
+        keep: The recipe's: the last one, or the first of those with the lowest validation loss. Where
+            nothing was validated, there is no best.
+    """
+    losses = [metrics.get("val_loss", math.inf) for metrics in history]
+    if keep == "last" or min(losses) == math.inf:
+        return len(history) - 1
+    return losses.index(min(losses))
 
 
 def ranked(records: list[TrialRecord], metric: Metric) -> list[TrialRecord]:

@@ -96,8 +96,7 @@ class Augment(Policy):
     mixed with whom, here and below, is left to the order of the batch."""
     mixup: Share = 0.0
     """Chance that a sample is blended with another one, targets alike (MixUp, Zhang et al. 2018). A sample
-    gets at most one of MixUp and CutMix: if their chances add up to more than 1, CutMix has what MixUp
-    leaves."""
+    gets at most one of MixUp and CutMix: the two chances add up to at most 1."""
     mixup_alpha: Positive = 0.2
     """Both parameters of the beta distribution of its shares."""
     cutmix: Share = 0.0

@@ -13,6 +13,8 @@ from pathlib import Path
 from spaces.abilities import Abilities
 
 TABLE = Path(__file__).parent / "catalogue" / "timm.csv"
+FLAGS = ("fixed_size", "small_stem", "head_dense", "drop_path")
+"""The abilities that are there or not."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,6 @@ class TimmModel:
             "license": self.license,
             "tags": " ".join(self.tags),
         }
-
-
-FLAGS = ("fixed_size", "small_stem", "head_dense", "drop_path")
-"""The abilities that are there or not."""
 
 
 @cache

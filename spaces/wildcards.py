@@ -54,15 +54,14 @@ def expand_choices(
 
 def as_written(fault: Fault, indices: Mapping[Place, list[int]]) -> Fault:
     """The fault with the place that the file has for a value of an expanded list."""
-    *around, last = fault.place
-    if tuple(around) in indices and isinstance(last, int):
-        return replace(fault, place=(*around, indices[tuple(around)][last]))
+    around, last = fault.place[:-1], fault.place[-1]
+    if around in indices and isinstance(last, int):
+        return replace(fault, place=(*around, indices[around][last]))
     return fault
 
 
 def expand_conditions(parameters: Sequence[Parameter], defaults: Mapping[str, Any]) -> list[Parameter]:
-    """The parameters with the names that match in the place of wildcards in their `when`, of those that this
-    space has."""
+    """Puts the names that this space has in the place of wildcards in the parameters' `when`."""
     names = [defaults[_NAME]] if _NAME in defaults else []
     names += [
         name

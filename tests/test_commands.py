@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search import evaluate, leaderboard, predict, records, retrain, run, train
+from search import evaluate, leaderboard, predict, preview, records, retrain, run, train
 from search import list as listing
 from search.final import choose
 from search.final import retrain as retrain_model
@@ -77,7 +77,7 @@ def run_apart(desk: Desk, module: str, *arguments: str) -> tuple[int, str, str]:
 # Without a search.
 
 
-@pytest.mark.parametrize("module", [run, train, retrain, predict, evaluate])
+@pytest.mark.parametrize("module", [run, train, preview, retrain, predict, evaluate])
 def test_every_option_has_a_help_text(module: Any) -> None:
     parser: argparse.ArgumentParser = module.parser()
     assert parser.description
@@ -87,7 +87,7 @@ def test_every_option_has_a_help_text(module: Any) -> None:
 
 @pytest.mark.parametrize(
     "main",
-    [run.main, train.main, retrain.main, predict.main, evaluate.main, leaderboard.main, listing.main],
+    [module.main for module in (run, train, preview, retrain, predict, evaluate, leaderboard, listing)],
 )
 def test_help_fits_a_terminal_and_names_the_command(
     main: Main, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

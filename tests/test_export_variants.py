@@ -15,6 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
+import trainables.models  # (before timm: see trainables.torch_setup)
+
+import timm  # isort: skip
+
 from spaces.network_checks import abilities_of
 from spaces.recipe import Recipe
 from tests.toy_pictures import CPU, ToyPictures, tiny_recipe, toy_pictures
@@ -22,6 +26,8 @@ from trainables.evaluate import evaluate
 from trainables.export import Classifier, export, load
 from trainables.models.create import class_logits, create_model, normalization
 from trainables.predict import probabilities
+
+assert trainables.models.__all__
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["anna", "bert"]
@@ -135,6 +141,9 @@ def test_a_variant_loads_here_and_says_the_same(exports: Path, key: str) -> None
         outputs = classifier.model((said["squares"] - mean) / std)
     torch.testing.assert_close(outputs, said["outputs"])
     assert classifier.classes == CLASSES
+    # timm gives it a head for other classes, as it does with its own.
+    other = timm.create_model(f"local-dir:{exports / key}", pretrained=True, num_classes=5)
+    assert other(said["squares"]).shape == (5, 5)
     config = json.loads((exports / key / "config.json").read_text())
     adapted = "small-" in key or "-dense-" in key
     assert config["architecture"] == ("adapted" if adapted else VARIANTS[key].model.name)

@@ -25,6 +25,7 @@ from spaces.recipe import Recipe, Scalar
 from tests.toy_pictures import tiny_recipe
 from trainables.models.create import class_logits, create_model, import_networks, normalization
 from trainables.models.errors import ModelError
+from trainables.models.parts import stages
 
 SMALL: dict[str, dict[str, Scalar]] = {
     "plain_cnn": {"width": 8, "blocks": 2, "dense": 32},
@@ -120,6 +121,12 @@ def test_small_resnet_leaves_out_later_blocks_more_often() -> None:
         if isinstance(block, BasicBlock)
     ]
     assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+def test_small_resnet_freezes_stage_by_stage() -> None:
+    found = stages(create_model(recipe("small_resnet", args=SMALL["small_resnet"]), 3))
+    tops = [{name.split(".")[0] for name in stage} for stage in found]
+    assert tops == [{"conv1", "bn1"}, {"layer1"}, {"layer2"}, {"layer3"}, {"layer4"}]
 
 
 def test_vgg4_cnn_has_the_weights_of_its_description() -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ def test_latency_is_the_median_of_the_passes_after_the_warm_up(monkeypatch: pyte
         for place in range(WARM_UP + TIMED)
         for moment in (place, place + (60.0 if place == WARM_UP else place / 1000))
     )
-    monkeypatch.setattr(size.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(size, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     assert latency_ms(recipe("plain_cnn", 40), 3, torch.device("cpu")) == pytest.approx(
         WARM_UP + TIMED // 2 + 1
     )
@@ -96,7 +97,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, A
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setattr(
         download, "hf_hub_url", lambda *_, **__: f"http://127.0.0.1:{server.server_port}/timm/config.json"
     )

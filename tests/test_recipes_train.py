@@ -19,8 +19,11 @@ from trainables.runtime import Runtime
 pytestmark = pytest.mark.slow
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
-EPOCHS = 6
-FAR = 2.5  # times the chance of a guess
+CLASSES = 3
+PICTURES = 400
+EPOCHS = 8
+LONGER = {"resnet101_strong": 16}  # its pictures are hard to see through
+FAR = 0.1  # over chance
 CARRIER = {"name": "small_resnet", "args": {"width": 16, "depth": 1}}
 
 
@@ -53,20 +56,22 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def opened(source: Path, recipe: Recipe, cache_dir: Path) -> Dataset:
-    two = read_listing(source).classes[:2] if recipe.loss.name == "sigmoid" else None
+    count = 2 if recipe.loss.name == "sigmoid" else CLASSES
     size_px = recipe.geometry.size_px
-    split = prepare(source, size_px=size_px, classes=two, cache_dir=cache_dir).split
-    rng = np.random.default_rng(0)
-    train = np.flatnonzero(split["part"] == "train")
-    spared = rng.permutation(train)[800:]  # enough to learn from, and quick
-    return load(source, split.drop(index=split.index[spared]), size_px=size_px, cache_dir=cache_dir)
+    classes = read_listing(source).classes[:count]
+    split = prepare(source, size_px=size_px, classes=classes, cache_dir=cache_dir).split
+    train = np.random.default_rng(0).permutation(np.flatnonzero(split["part"] == "train"))
+    return load(source, split.drop(index=split.index[train[PICTURES:]]), size_px=size_px, cache_dir=cache_dir)
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_built_in_recipe_learns(name: str, source: Path, tmp_path: Path) -> None:
-    recipe = as_it_can_run_here(load_trial_config(name).recipe)
+    config = load_trial_config(name)
+    recipe = as_it_can_run_here(config.recipe)
     data = opened(source, recipe, tmp_path)
-    epochs = load_trial_config(name).epochs or EPOCHS if recipe.steps_per_epoch else EPOCHS
+    # An epoch of a few steps is no pass: such a recipe has its own length.
+    epochs = config.epochs if recipe.steps_per_epoch else LONGER.get(name, EPOCHS)
+    assert epochs is not None
     losses: list[float] = []
     model = train(
         recipe,
@@ -75,7 +80,5 @@ def test_a_built_in_recipe_learns(name: str, source: Path, tmp_path: Path) -> No
         runtime=Runtime(device="cpu", threads=2),
         epochs=epochs,
     )
-    chance = 1 / len(data.classes)
     assert losses[-1] < 0.95 * losses[0]
-    accuracy = evaluate(model, recipe, data.part("test"))["accuracy"]
-    assert accuracy > min(FAR * chance, (1 + chance) / 2)
+    assert evaluate(model, recipe, data.part("test"))["accuracy"] > 1 / len(data.classes) + FAR

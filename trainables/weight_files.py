@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from trainables.models.weights import _file as weights_file
+from trainables.models.weights import weights_file
 
 
 def digest(path: Path) -> str:

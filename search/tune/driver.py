@@ -17,7 +17,7 @@ from search.tune.scheduler import EngineScheduler
 from search.tune.searcher import EngineSearcher
 from search.tune.trial import run_trial
 from search.tune.watch import StopAll, Watch
-from trainables.models.weights import _file as weights_file
+from trainables.models.weights import weights_file
 from trainables.worker import Weights, Workplace
 
 MAX_LOSSES = 3

@@ -39,7 +39,7 @@ def composite(images: Tensor, chosen: Tensor) -> Tensor:
         images: float (B, 3, S, S) in [0, 1].
         chosen: bool (B,): whose surroundings are replaced. The other samples come back bit for bit.
     """
-    rows = chosen.nonzero()[:, 0].to(images.device)
+    rows = chosen.nonzero()[:, 0].to(images.device, non_blocking=True)
     mine, theirs = images[rows], images[len(images) - 1 - rows]
     distance = torch.maximum(*border_distance(torch.cat([mine, theirs])).chunk(2))
     replaced = 1 - _kept(distance, images.shape[-1])

@@ -66,7 +66,8 @@ def create_model(recipe: Recipe, num_classes: int, *, weights: bool = True) -> n
     except ModelError:
         raise
     except Exception as fault:  # what networks and the hub raise has no class in common
-        if pretrained and _builds(recipe, num_classes):
+        if pretrained:
+            create_model(recipe, num_classes, weights=False)  # which raises, where the network is at fault
             raise _no_weights(spec.name, fault) from fault
         settings = ", ".join(f"{key}={value!r}" for key, value in spec.args.items())
         raise ModelError(
@@ -130,15 +131,6 @@ def class_logits(outputs: Tensor) -> Tensor:
     if outputs.shape[1] > 1:
         return outputs
     return torch.cat([torch.zeros_like(outputs), outputs], dim=1)
-
-
-def _builds(recipe: Recipe, num_classes: int) -> bool:
-    """Whether the network can be made without its weights."""
-    try:
-        create_model(recipe, num_classes, weights=False)
-    except ModelError:
-        return False
-    return True
 
 
 def _no_weights(name: str, fault: Exception) -> ModelError:

@@ -39,7 +39,7 @@ def load_start(model: nn.Module, path: Path, name: str) -> None:
     Raises:
         ModelError: There is no such file, it cannot be read, or it holds another network's weights.
     """
-    file = _file(path)
+    file = weights_file(path)
     given = _translated(clean_state_dict(_read(file)), model, file, name)
     heads = _head_prefixes(model)
     given = {key: value for key, value in given.items() if not key.startswith(heads)}
@@ -53,7 +53,12 @@ def load_start(model: nn.Module, path: Path, name: str) -> None:
     model.load_state_dict({key: given[key] for key in wanted if key in given}, strict=False)
 
 
-def _file(path: Path) -> Path:
+def weights_file(path: Path) -> Path:
+    """The file itself, or the one of a folder.
+
+    Raises:
+        ModelError: There is no such file, or no telling which.
+    """
     if not path.exists():
         raise ModelError(f"model.weights: there is no {path.absolute()}.")
     if not path.is_dir():
