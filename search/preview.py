@@ -18,7 +18,15 @@ from search.contact_sheet import Cell, contact_sheet
 from spaces.errors import InputError
 from spaces.recipe import Recipe
 from spaces.recipe_files import load_recipe
-from trainables.data import DecodeError, Listing, decode, default_cache_dir, read_listing, short_side_px
+from trainables.data import (
+    DecodeError,
+    Listing,
+    decode,
+    default_cache_dir,
+    on_canvases,
+    read_listing,
+    short_side_px,
+)
 from trainables.data.demo import demo_source
 
 if TYPE_CHECKING:
@@ -109,12 +117,7 @@ class Handful:
 
     def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Canvases uint8 (B, H, W, 3), and each picture's height and width in them int64 (B, 2)."""
-        chosen = [self.pictures[row] for row in rows]
-        extents = np.array([picture.shape[:2] for picture in chosen])
-        canvases = np.zeros((len(chosen), *extents.max(axis=0), 3), np.uint8)
-        for canvas, picture in zip(canvases, chosen, strict=True):
-            canvas[: picture.shape[0], : picture.shape[1]] = picture
-        return canvases, extents
+        return on_canvases([self.pictures[row] for row in rows])
 
 
 def _handful(listing: Listing, side_px: int, rng: np.random.Generator) -> Handful:

@@ -14,7 +14,6 @@ from trainables.models.create import class_logits, normalization
 from trainables.runtime import Runtime
 
 
-@torch.no_grad()
 def evaluate(
     model: nn.Module, recipe: Recipe, pictures: Pictures, *, runtime: Runtime | None = None
 ) -> dict[str, Any]:
@@ -22,14 +21,21 @@ def evaluate(
     runtime = runtime or Runtime()
     device = runtime.resolved_device()
     feed = Feed(pictures, recipe, runtime, *normalization(model))
-    tally = Tally(len(pictures.classes), device)
-    model = model.to(device).eval()
-    for images, targets in feed.evaluation():
-        with runtime.autocast():
-            outputs = model(images)
-        tally.add(class_logits(outputs), targets)
+    tally = evaluated(model.to(device), feed, runtime, len(pictures.classes))
     model.cpu()
     return scores(tally, pictures.classes)
+
+
+@torch.no_grad()
+def evaluated(model: nn.Module, feed: Feed, runtime: Runtime, num_classes: int) -> Tally:
+    """What a network says about this worker's share of a part; it is in evaluation mode afterwards."""
+    model.eval()
+    tally = Tally(num_classes, runtime.resolved_device())
+    for images, labels in feed.evaluation():
+        with runtime.autocast():
+            logits = class_logits(model(images))
+        tally.add(logits, labels)
+    return tally
 
 
 def scores(tally: Tally, classes: list[str]) -> dict[str, Any]:

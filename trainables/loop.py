@@ -17,6 +17,7 @@ from spaces.recipe import Recipe
 from trainables.best import BestEpoch
 from trainables.checkpoint import Checkpoint
 from trainables.distributed import share_buffers, shared
+from trainables.evaluate import evaluated
 from trainables.feed import Feed, Pictures
 from trainables.geometry import training_px
 from trainables.loss import TrainingLoss
@@ -206,13 +207,8 @@ class _Training:
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
-    @torch.no_grad()
     def _evaluate(self, feed: Feed) -> Tally:
-        model, tally = self._evaluated().eval(), Tally(self.classes, self.device)
-        for images, labels in feed.evaluation():
-            with self.runtime.autocast():
-                logits = class_logits(model(images))
-            tally.add(logits, labels)
+        tally = evaluated(self._evaluated(), feed, self.runtime, self.classes)
         if self.runtime.world_size > 1:
             tally.reduce()
         return tally

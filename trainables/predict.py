@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.data import DataError, decode
+from trainables.data import DataError, decode, on_canvases
 from trainables.data.cache import short_side_px
 from trainables.export import Classifier
 from trainables.geometry import to_square
@@ -52,12 +52,9 @@ def _read(file: Path, size_px: int) -> np.ndarray | DataError:
 
 
 def _squares(pictures: list[np.ndarray], classifier: Classifier) -> Tensor:
-    extents = np.array([picture.shape[:2] for picture in pictures])
-    canvas = np.zeros((len(pictures), *extents.max(axis=0), 3), np.uint8)
-    for place, picture in enumerate(pictures):
-        canvas[place, : picture.shape[0], : picture.shape[1]] = picture
+    canvases, extents = on_canvases(pictures)
     return to_square(
-        torch.from_numpy(canvas),
+        torch.from_numpy(canvases),
         torch.from_numpy(extents),
         size_px=classifier.geometry.size_px,
         fit=classifier.geometry.fit,

@@ -4,6 +4,7 @@
 """
 
 from trainables.data.cache import Cache, Progress, build_or_open, default_cache_dir, short_side_px
+from trainables.data.canvas import on_canvases
 from trainables.data.dataset import Dataset, Pictures, Prepared, load, prepare
 from trainables.data.decode import DecodeError, decode
 from trainables.data.errors import DataError
@@ -27,6 +28,7 @@ __all__ = [
     "default_cache_dir",
     "load",
     "make_split",
+    "on_canvases",
     "prepare",
     "read_listing",
     "read_split",

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from trainables.data.cache import Cache, Progress, build_or_open
+from trainables.data.canvas import on_canvases
 from trainables.data.errors import DataError
 from trainables.data.sources import Listing, read_listing
 from trainables.data.split import PARTS, SHARES, make_split
@@ -182,15 +183,15 @@ class Pictures:
                 upper left corner, the rest is zero. A copy.
             extents: int64 (B, 2): height and width of each picture.
         """
-        extents = self.extents[rows]
         if self._stack is not None:
             height, width = self._stack.shape[1:3]
-            return self._stack[self._offsets[rows] // (height * width * 3)], extents
-        pixels = np.zeros((len(extents), *extents.max(axis=0, initial=0), 3), np.uint8)
-        for canvas, (height, width), offset in zip(pixels, extents, self._offsets[rows], strict=True):
-            picture = self._pixels[offset : offset + height * width * 3]
-            canvas[:height, :width] = picture.reshape(height, width, 3)
-        return pixels, extents
+            return self._stack[self._offsets[rows] // (height * width * 3)], self.extents[rows]
+        return on_canvases(
+            [
+                self._pixels[offset : offset + height * width * 3].reshape(height, width, 3)
+                for (height, width), offset in zip(self.extents[rows], self._offsets[rows], strict=True)
+            ]
+        )
 
 
 @dataclass(frozen=True)
