@@ -26,6 +26,7 @@ from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_we
 from trainables.data import SHARES
 from trainables.models.create import create_model, import_networks
 from trainables.runtime import Runtime
+from trainables.weight_files import digest
 
 EPOCHS = 30
 """Length of a training where neither the recipe's file nor the user says."""
@@ -94,9 +95,24 @@ def start(
         shares=config.split.model_dump() if config.split else SHARES,
     )
     create_model(recipe, len(prepared.classes))  # now, while there is no folder yet
+    parts = prepared.split["part"].value_counts()
+    console.print(
+        f"Training {source} ({recipe.model.name}, {recipe.geometry.size_px} px) for {config.epochs} epochs "
+        f"on {parts['train']} pictures of {len(prepared.classes)} classes"
+        f"{'' if settings.data else ' of the built-in demo'}, watched on {parts['validation']} others; "
+        f"{parts['test']} more are read once, at the end. Folder: {results / settings.name}"
+    )
     with SearchFolder.created(results / settings.name) as folder:
         write_data(folder, prepared)
-        write_settings(folder, settings, pictures, prepared)
+        start_from = recipe.model.weights
+        write_settings(
+            folder,
+            settings,
+            pictures,
+            prepared,
+            weights={start_from: digest(Path(start_from))} if start_from else {},
+            split=config.split.model_dump() if config.split else None,
+        )
         with contextlib.closing(RecordFile(folder.records_file)) as file:
             assert config.epochs is not None
             file.session()

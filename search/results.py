@@ -13,7 +13,7 @@ from search.report.facts import SearchView
 from search.report.page import write_leaderboard
 from search.trials import Metric, Outcome, TrialRecord, ranked
 from spaces.recipe import Recipe
-from spaces.recipe_files import TrialConfig
+from spaces.recipe_files import Split, TrialConfig
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,9 @@ def write_results(
     best = winner(records, metric)
     if best is not None:
         score = best.score(metric)
-        config_of(best).save(
+        split = folder.read_json(folder.settings_file).get("split")
+        config = config_of(best).model_copy(update={"split": Split.model_validate(split) if split else None})
+        config.save(
             folder.best_file,
             f"The best trial of search {settings.name}: trial {best.number}, {metric.title} {score:.4f} "
             f"after {best.epochs_done} of {best.trial.epochs} epochs.\n"

@@ -59,8 +59,8 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--space",
         metavar="NAME|FILE",
-        help="demo (seconds a trial), scratch (random weights), finetune (pretrained), or your own YAML "
-        "file. Default: demo for the demo's pictures, else scratch",
+        help="demo (seconds a trial), scratch (random weights), finetune (pretrained), full (everything), or "
+        "your own YAML file. Default: demo for the demo's pictures, else scratch",
     )
     what.add_argument(
         "--import",

@@ -121,10 +121,6 @@ def _start(given: dict[str, Any], console: Console) -> Finished:
     if (RESULTS / settings.name).exists():
         SearchFolder.create(RESULTS / settings.name)  # refuses, before minutes go into the pictures
     runtime = runtime_on(device)
-    console.print(
-        f"Training {recipe} ({config.recipe.model.name}) for {config.epochs} epochs on train, watched on "
-        "validation; the test part is read once, at the end."
-    )
     heard = _printing(console, settings.max_epochs)
     return alone.start(settings, config, recipe, console=console, runtime=runtime, heard=heard)
 

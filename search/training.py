@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import nn
 
 from search.folder import FolderError, SearchFolder
 from search.trials import kept_place
+from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig
 from trainables.checkpoint import Checkpoint, CheckpointError
 from trainables.data import Dataset, load, read_split
@@ -26,6 +27,7 @@ from trainables.export import export
 from trainables.loop import TrainData, train
 from trainables.models.create import import_networks
 from trainables.runtime import Runtime
+from trainables.weight_files import digest
 
 Heard = Callable[[dict[str, float]], None]
 """Hears each epoch's metrics; see `trainables.loop.train`."""
@@ -75,7 +77,7 @@ def fit(
         watched: The part that steers it; None: nothing is held back, and `config.lr_scales` are repeated.
 
     Raises:
-        FolderError: `out` exists.
+        FolderError: `out` exists, or the weights to start from are other ones than the search had.
         DivergedError: The loss was no longer finite.
         DataError: The split's pictures are gone.
         ModelError: The network cannot be made.
@@ -86,7 +88,9 @@ def fit(
     settings = folder.settings()
     import_networks(settings.imports)
     cache_dir = Path(settings.cache_dir)
-    source = folder.read_json(folder.settings_file)["source"]
+    stored = folder.read_json(folder.settings_file)
+    _require_same_weights(config.recipe, stored.get("weights", {}))
+    source = stored["source"]
     data = load(
         Path(source) if settings.data else demo_source(cache_dir),
         read_split(folder.split_file),
@@ -155,6 +159,23 @@ def write_model(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     _state_file(out, fitted.config).unlink(missing_ok=True)
+
+
+def _require_same_weights(recipe: Recipe, before: Mapping[str, str]) -> None:
+    """Makes sure that a training starts from the weights that its search had.
+
+    Args:
+        before: The SHA-256 of the files of weights that the search noted, by path.
+
+    Raises:
+        FolderError: The file is another one now.
+    """
+    path = recipe.model.weights
+    if path is not None and path in before and digest(Path(path)) != before[path]:
+        raise FolderError(
+            f"{path} does not hold the weights any more that the search started from: its score would not be "
+            "this training's. Bring the file back, or start anew."
+        )
 
 
 def _state_file(out: Path, config: TrialConfig) -> Path:

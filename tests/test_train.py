@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 
 from search import alone, leaderboard, predict, retrain, run, train
 from search import list as listing
@@ -121,7 +122,10 @@ def test_a_recipe_trained_alone_leaves_the_folder_of_a_search_of_one_trial(
     assert leaderboard.main(["results/mine"]) == 0
     with (folder.path / "leaderboard.csv").open() as file:
         assert next(csv.DictReader(file))["origin"] == "own.yaml"
-    assert load_trial_config(folder.best_file).recipe.to_dict() == record.trial.recipe
+    best = load_trial_config(folder.best_file)
+    assert best.recipe.to_dict() == record.trial.recipe
+    assert best.split is not None  # trained again from this file, it has the same pictures
+    assert best.split.train == 0.7
     assert predict.main(["results/mine/model", f"pictures/{CLASSES[1]}", "--device", "cpu"]) == 0
     assert retrain.main(["results/mine", "--device", "cpu"]) == 0
     again = json.loads(Path("results/mine/model-trial-0/metrics.json").read_text())
@@ -180,6 +184,19 @@ def test_a_training_that_diverges_is_recorded_and_leaves_no_model(
     assert not folder.model.exists()
     assert not folder.readings_file.exists()
     assert train.main(["--name", "wild", "--resume", "--device", "cpu"]) == 1
+
+
+def test_a_retrain_refuses_other_weights_than_its_search_started_from(
+    at_work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = started("first").model / "model.safetensors"
+    text = Path("own.yaml").read_text()
+    Path("again.yaml").write_text(text.replace("name: plain_cnn", f"name: plain_cnn, weights: {file}"))
+    started("again", "again.yaml")
+    save_file({name: tensor + 1 for name, tensor in load_file(file).items()}, file)
+    assert retrain.main(["results/again", "--device", "cpu"]) == 2
+    assert "does not hold the weights any more" in capsys.readouterr().err
+    assert not Path("results/again/model-trial-0").exists()
 
 
 def test_the_best_weights_are_exported_with_their_own_score(at_work: Path) -> None:

@@ -68,9 +68,11 @@ def weights_file(path: Path) -> Path:
     files = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
     if len(files) != 1:
         found = ", ".join(file.name for file in files[:_SHOWN]) or "none"
+        exported = path / "model"  # in the folder of a search or a training
+        hint = f"Did you mean {exported}?" if exported.is_dir() else "Name the file itself."
         raise ModelError(
             f"model.weights: {path} must hold {WEIGHTS_FILE} or exactly one file of weights "
-            f"({', '.join(_SUFFIXES)}); found {found}. Name the file itself."
+            f"({', '.join(_SUFFIXES)}); found {found}. {hint}"
         )
     return files[0]
 
