@@ -16,7 +16,14 @@ from search.trials import Outcome, TrialRecord, ranked
 
 PIPED_EVERY_S = 15.0
 LIVE_EVERY_S = 0.25
-MAIN_SETTINGS = ("model.name", "optim.lr", "augment.strength", "freeze.epoch", "loss.label_smoothing")
+MAIN_SETTINGS = {
+    "model.name": "{}",
+    "optim.lr": "lr {}",
+    "augment.strength": "strength {}",
+    "freeze.epoch": "{} epochs frozen",
+    "loss.label_smoothing": "label smoothing {}",
+}
+"""In words."""
 
 
 class Progress:
@@ -136,11 +143,11 @@ def main_settings(record: TrialRecord) -> str:
     """
     values = _flat(record.trial.recipe)
     varied = {name.split("@")[0] for name in record.trial.params} | {"model.name"}
-    shown = [name for name in MAIN_SETTINGS if name in varied and name in values]
     source = f"{record.trial.source}: " if record.trial.source else ""
     return source + ", ".join(
-        str(values[name]) if name == "model.name" else f"{name.split('.')[-1]} {_short(values[name])}"
-        for name in shown
+        words.format(_short(values[name]))
+        for name, words in MAIN_SETTINGS.items()
+        if name in varied and name in values
     )
 
 

@@ -243,7 +243,7 @@ def test_the_main_settings_are_those_that_the_space_varies() -> None:
         optim={"lr": 0.00213456},
         freeze={"epoch": 3},
     )
-    assert main_settings(record(made, [0.5])) == "plain_cnn, lr 0.00213, epoch 3"
+    assert main_settings(record(made, [0.5])) == "plain_cnn, lr 0.00213, 3 epochs frozen"
     assert main_settings(record(trial(0), [0.5])) == "plain_cnn"
 
 
