@@ -89,7 +89,6 @@ def fit(
     import_networks(settings.imports)
     cache_dir = Path(settings.cache_dir)
     stored = folder.read_json(folder.settings_file)
-    _require_same_weights(config.recipe, stored.get("weights", {}))
     source = stored["source"]
     data = load(
         Path(source) if settings.data else demo_source(cache_dir),
@@ -100,6 +99,8 @@ def fit(
     out.parent.mkdir(parents=True, exist_ok=True)
     state_file = _state_file(out, config)
     resume = _resume_from(state_file)
+    if resume is None:
+        _require_same_weights(config.recipe, stored.get("weights", {}))
     history = list(resume.history) if resume else []
 
     def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:

@@ -65,7 +65,7 @@ def _name_faults(name: str, extra_models: Collection[str]) -> list[Fault]:
             "--import MODULE."
         )
         return [Fault(("model", "name"), "must be a network of ours, of timm's or of your own", name, hint)]
-    if not tag or tag in known.tags:
+    if "." not in name or tag in known.tags:
         return []
     alike = near_misses(name, [f"{architecture}.{other}" for other in known.tags])
     exist = f"There are: {', '.join(known.tags)}." if known.tags else "There are none."

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from spaces.checks import sift_recipe
-from spaces.domains import Domain, Range
+from spaces.domains import Domain, Range, takes
 from spaces.faults import ABSENT, Fault, Place, shown
 from spaces.flat import unflatten
 from spaces.parameters import Parameter
@@ -111,6 +111,11 @@ def _place(path: str, values: Mapping[str, Any], parameters: Sequence[Parameter]
         whole: The place of the parameter as a whole, not that of the value within it.
     """
     for parameter in parameters:
-        if parameter.path == path and parameter.active(values):
+        among = parameter.domain.values  # of alternatives that overlap, which is a fault too, both are active
+        if (
+            parameter.path == path
+            and parameter.active(values)
+            and (whole or among is None or takes(among, values[path]))
+        ):
             return parameter.place + (() if whole else parameter.domain.place_of(values[path]))
     return ("base", *path.split("."))

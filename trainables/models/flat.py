@@ -45,7 +45,8 @@ class FlatNet(nn.Module):
         self.dense = nn.Sequential(*layers)
         self.num_features = self.head_hidden_size = dense[-1]
         self.head = self._last(num_classes)
-        self.apply(_glorot)
+        if not any(isinstance(module, nn.BatchNorm2d) for module in self.modules()):
+            self.apply(_glorot)  # with batch norm, torch's own weights end higher
 
     def _last(self, num_classes: int) -> nn.Module:
         return nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
