@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shutil
 import time
@@ -25,6 +24,7 @@ from trainables.data.demo import demo_source
 from trainables.evaluate import evaluate
 from trainables.export import export
 from trainables.loop import TrainData, train
+from trainables.metrics import diverged
 from trainables.models.create import import_networks
 from trainables.runtime import Runtime
 from trainables.weight_files import digest
@@ -119,8 +119,7 @@ def fit(
         resume=resume,
         replay=None if watched else config.lr_scales,
     )
-    last = history[-1]
-    if not math.isfinite(last["train_loss"] + last.get("val_loss", 0.0)):
+    if diverged(history[-1]):
         state_file.unlink(missing_ok=True)
         raise DivergedError("the training diverged: its loss was no longer a finite number.")
     return Fitted(model, config, data, tuple(parts), history, time.perf_counter() - started)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from trainables.evaluate import evaluated
 from trainables.feed import Feed, Pictures
 from trainables.geometry import training_px
 from trainables.loss import TrainingLoss
-from trainables.metrics import Tally
+from trainables.metrics import Tally, diverged
 from trainables.models import freeze
 from trainables.models.create import class_logits, create_model, normalization
 from trainables.models.ema import averaged
@@ -127,15 +126,15 @@ class _Training:
     def run(self, report: Report) -> nn.Module:
         for epoch in range(self.first_epoch, self.last_epoch + 1):
             metrics = self._epoch(epoch)
-            if _is_finite(metrics):
+            if not diverged(metrics):
                 self.rate.after_epoch(epoch, metrics.get("val_loss"))
                 if self.decides:
-                    self.best.after_epoch(metrics["val_loss"], self._evaluated())
+                    self.best.after_epoch(metrics["val_loss"], self._kept_network())
             report(metrics, self._checkpoint(metrics))
             if self._is_over(metrics):
                 break
-        self.best.put_back(self._evaluated())
-        return self._evaluated().cpu().eval()
+        self.best.put_back(self._kept_network())
+        return self._kept_network().cpu().eval()
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """Trains and validates an epoch: what it reports."""
@@ -208,18 +207,18 @@ class _Training:
         self.scaler.update()
 
     def _evaluate(self, feed: Feed) -> Tally:
-        tally = evaluated(self._evaluated(), feed, self.runtime, self.classes)
+        tally = evaluated(self._kept_network(), feed, self.runtime, self.classes)
         if self.runtime.world_size > 1:
             tally.reduce()
         return tally
 
-    def _evaluated(self) -> nn.Module:
+    def _kept_network(self) -> nn.Module:
         """The weights that are evaluated and returned: the average, where there is one."""
         return self.model if self.ema is None else self.ema.module
 
     def _is_over(self, metrics: dict[str, float]) -> bool:
         """Whether the training ends after an epoch with these metrics: it diverged, or lost patience."""
-        return not _is_finite(metrics) or self.best.out_of_patience
+        return diverged(metrics) or self.best.out_of_patience
 
     def _identity(self) -> dict[str, Any]:
         return {"recipe": self.recipe.to_dict(), "seed": self.seed, "epochs": self.epochs}
@@ -250,7 +249,3 @@ class _Training:
         # A training that was over has nothing left to do.
         over = self._is_over(checkpoint.metrics)
         self.first_epoch = self.last_epoch + 1 if over else checkpoint.epoch + 1
-
-
-def _is_finite(metrics: dict[str, float]) -> bool:
-    return math.isfinite(metrics["train_loss"] + metrics.get("val_loss", 0.0))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -57,6 +60,11 @@ class Tally:
 
 def _sum_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
+
+
+def diverged(metrics: Mapping[str, float]) -> bool:
+    """Whether a loss that an epoch reported is not a finite number; `val_loss` may be missing."""
+    return not math.isfinite(metrics["train_loss"] + metrics.get("val_loss", 0.0))
 
 
 def accuracy(confusion: Tensor) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from timm.models import group_parameters
@@ -9,11 +10,15 @@ from timm.optim import auto_group_layers
 from torch import nn
 
 
-def head_parameters(model: nn.Module) -> set[str]:
-    """Names of the parameters of the head: all that timm's `get_classifier` returns."""
+def heads(model: nn.Module) -> Sequence[nn.Module]:
+    """The head: all that timm's `get_classifier` returns, which is more than one module in some networks."""
     classifier = cast(Any, model).get_classifier()
-    heads = classifier if isinstance(classifier, tuple | list) else (classifier,)
-    members = {id(parameter) for head in heads for parameter in head.parameters()}
+    return classifier if isinstance(classifier, tuple | list) else (classifier,)
+
+
+def head_parameters(model: nn.Module) -> set[str]:
+    """Names of the parameters of the head."""
+    members = {id(parameter) for head in heads(model) for parameter in head.parameters()}
     return {name for name, parameter in model.named_parameters() if id(parameter) in members}
 
 
@@ -38,7 +43,7 @@ def stages(model: nn.Module) -> list[set[str]]:
 def blocks_behind(model: nn.Module) -> dict[str, int]:
     """How many of timm's blocks lie between each parameter and the network's end, by the parameter's name.
 
-    The head, and a norm right in front of it, have 0; the last block has 1.
+    The head has 0, and so has what timm groups with it: in some networks the norm in front of it.
     """
     groups = _groups(model, coarse=False)
     return {name: behind for behind, names in enumerate(reversed(groups)) for name in names}

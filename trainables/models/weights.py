@@ -14,6 +14,7 @@ from timm.models import adapt_input_conv, clean_state_dict
 from torch import Tensor, nn
 
 from trainables.models.errors import ModelError
+from trainables.models.parts import heads
 
 WEIGHTS_FILE = "model.safetensors"
 """What timm's folders call their weights."""
@@ -41,9 +42,9 @@ def load_start(model: nn.Module, path: Path, name: str) -> None:
     """
     file = weights_file(path)
     given = _translated(clean_state_dict(_read(file)), model, file, name)
-    heads = _head_prefixes(model)
-    given = {key: value for key, value in given.items() if not key.startswith(heads)}
-    wanted = {key: value for key, value in model.state_dict().items() if not key.startswith(heads)}
+    head = _head_prefixes(model)
+    given = {key: value for key, value in given.items() if not key.startswith(head)}
+    wanted = {key: value for key, value in model.state_dict().items() if not key.startswith(head)}
     _adapt_first_convolution(model, given, wanted)
     if faults := _differences(given, wanted):
         raise ModelError(
@@ -118,10 +119,8 @@ def _translated(given: dict[str, Tensor], model: nn.Module, file: Path, name: st
 
 
 def _head_prefixes(model: nn.Module) -> tuple[str, ...]:
-    classifier = cast(Any, model).get_classifier()
-    heads = classifier if isinstance(classifier, tuple | list) else (classifier,)
     return tuple(
-        f"{name}." for name, module in model.named_modules() if any(module is head for head in heads)
+        f"{name}." for name, module in model.named_modules() if any(module is head for head in heads(model))
     )
 
 
