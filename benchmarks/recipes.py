@@ -1,7 +1,7 @@
 """What the recipes come to: test accuracy with its spread, macro-F1, seconds an epoch.
 
     python benchmarks/recipes.py small --data DIR
-        the small recipes from random weights
+        the small recipes from random weights; binary_cnn at its own length, on the first two classes
     python benchmarks/recipes.py transfer --data DIR --weights MODEL
         a small ResNet with a freeze plan on 50 pictures a class, from MODEL and from random weights
     python benchmarks/recipes.py strong --data DIR --weights MODEL
@@ -27,11 +27,11 @@ import numpy as np
 from spaces.flat import flatten, unflatten
 from spaces.recipe import Recipe
 from spaces.recipe_files import load_trial_config
-from trainables.data import Dataset, Pictures, default_cache_dir, load, prepare
+from trainables.data import Dataset, Pictures, default_cache_dir, load, prepare, read_listing
 from trainables.evaluate import evaluate
 from trainables.loop import TrainData, train
 
-SMALL = ("plain_cnn", "vgg4_cnn", "mini_xception", "small_resnet", "default")
+SMALL = ("binary_cnn", "default", "plain_cnn", "small_resnet", "mini_xception", "vgg4_cnn")
 CARRIER = {"name": "small_resnet", "args": {"width": 32, "depth": 1}}
 INGREDIENTS: dict[str, dict[str, Any]] = {
     "background mixing": {"augment.background": 0.0},
@@ -89,11 +89,17 @@ def carried(plan: str, weights: str | None, epochs: int) -> Recipe:
     )
 
 
+def own_length(recipe: Recipe, options: argparse.Namespace) -> int:
+    """Epochs: those of a few steps are no passes, and the recipes that have them say 50."""
+    return 50 if recipe.steps_per_epoch else options.epochs
+
+
 def small(options: argparse.Namespace) -> dict[str, Recipe]:
     plans = {}
     for name in options.recipes or SMALL:
         config = load_trial_config(name)
-        plans[name] = config.recipe.rescaled(config.epochs or options.epochs, options.epochs)
+        epochs = own_length(config.recipe, options)
+        plans[name] = config.recipe.rescaled(config.epochs or epochs, epochs)
     return plans
 
 
@@ -129,12 +135,13 @@ def train_once(recipe: Recipe, data: Dataset, options: argparse.Namespace, seed:
     if options.a_class:
         pictures = few(pictures, options.a_class, seed)
     history: list[dict[str, float]] = []
+    epochs = own_length(recipe, options)
     model = train(
         recipe,
         TrainData(pictures, data.part("validation")),
         lambda metrics, checkpoint: history.append(metrics),
         seed=seed,
-        epochs=options.epochs,
+        epochs=epochs,
     )
     test = evaluate(model, recipe, data.part("test"))
     frozen = [epoch["train_s"] for epoch in history[: recipe.freeze.epoch]]
@@ -173,16 +180,17 @@ def main() -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     done = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     source, cache_dir = Path(options.data), default_cache_dir()
-    data: dict[int, Dataset] = {}
+    data: dict[tuple[int, bool], Dataset] = {}
     for seed in range(options.seeds):
         for name, recipe in plans.items():
             if any((line["name"], line["seed"]) == (name, seed) for line in done):
                 continue
-            size_px = recipe.geometry.size_px
-            if size_px not in data:
-                split = prepare(source, size_px=size_px, cache_dir=cache_dir).split
-                data[size_px] = load(source, split, size_px=size_px, cache_dir=cache_dir)
-            line = {"name": name, "seed": seed, **train_once(recipe, data[size_px], options, seed)}
+            size_px, binary = key = recipe.geometry.size_px, recipe.loss.name == "sigmoid"
+            if key not in data:
+                classes = read_listing(source).classes[: 2 if binary else None]
+                split = prepare(source, size_px=size_px, classes=classes, cache_dir=cache_dir).split
+                data[key] = load(source, split, size_px=size_px, cache_dir=cache_dir)
+            line = {"name": name, "seed": seed, **train_once(recipe, data[key], options, seed)}
             done.append(line)
             with out.open("a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -205,7 +213,7 @@ def main() -> None:
         )
     print(
         f"{options.seeds} seeds, {options.epochs} epochs, {lines[0]['pictures']} training pictures, "
-        f"{lines[0]['test_pictures']} test pictures; spread is the standard deviation over seeds"
+        f"{lines[0]['test_pictures']} test pictures ({name}); spread is the standard deviation over seeds"
     )
 
 

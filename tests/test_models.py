@@ -78,6 +78,10 @@ def shapes(model: nn.Module, size_px: int, *kinds: type[nn.Module]) -> list[tupl
     return seen
 
 
+def dropouts(model: nn.Module) -> list[float]:
+    return [module.p for module in model.modules() if isinstance(module, nn.Dropout) and module.p]
+
+
 def test_plain_cnn_has_the_weights_and_shapes_of_its_description() -> None:
     # 64 px halved three times: 8 x 8 pixels of 128 channels are flattened.
     blocks = conv(3, 3, 32) + conv(3, 32, 64) + conv(3, 64, 128)
@@ -85,7 +89,9 @@ def test_plain_cnn_has_the_weights_and_shapes_of_its_description() -> None:
     assert parameters(model) == blocks + dense(8 * 8 * 128, 128, 10)
     squares = [(32, 64), (32, 32), (64, 32), (64, 16), (128, 16), (128, 8)]
     assert shapes(model, 64, nn.Conv2d, nn.MaxPool2d) == [(width, side, side) for width, side in squares]
-    assert [module.p for module in model.modules() if isinstance(module, nn.Dropout)] == [0.5]
+    kinds = (nn.Dropout, nn.Flatten, nn.Linear)  # the dropout stands in front of the flatten
+    assert shapes(model, 64, *kinds) == [(128, 8, 8), (8 * 8 * 128,), (128,), (128,), (10,)]
+    assert dropouts(model) == [0.5]
 
 
 def test_binary_cnn_has_the_weights_and_shapes_of_its_description() -> None:
@@ -138,8 +144,7 @@ def test_vgg4_cnn_has_the_weights_of_its_description() -> None:
     assert parameters(model) == blocks + dense(2 * 2 * 256, 1024, 18)
     sides = [shape[-1] for shape in shapes(model, 64, nn.Conv2d, nn.MaxPool2d)]
     assert sides == [64, 62, 31, 31, 29, 14, 14, 12, 6, 6, 4, 2]
-    rates = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
-    assert rates == [0.3, 0.3, 0.3, 0.3, 0.5]
+    assert dropouts(model) == [0.3, 0.3, 0.3, 0.3, 0.5]
 
 
 def test_mini_xception_has_the_weights_of_its_description() -> None:
@@ -148,8 +153,7 @@ def test_mini_xception_has_the_weights_of_its_description() -> None:
     blocks = sum(separable(a, b) + separable(b, b) for a, b in itertools.pairwise(widths))
     model = create_model(recipe("mini_xception", drop_rate=0.5), 18)
     assert parameters(model) == blocks + dense(2 * 2 * 256, 1024, 256, 18)
-    rates = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
-    assert rates == [0.5, 0.5]
+    assert dropouts(model) == [0.5, 0.5]
     # Two separable convolutions of two layers each, then the pool, five times.
     sides = [shape[-1] for shape in shapes(model, 64, nn.Conv2d, nn.MaxPool2d)]
     assert sides == [side for half in (64, 32, 16, 8, 4) for side in (half,) * 4 + (half // 2,)]
@@ -210,14 +214,14 @@ def test_a_family_builds_with_every_argument_at_either_end(family: Family) -> No
                 assert model(torch.zeros(2, 3, max(16, size_px), max(16, size_px))).shape == (2, 3)
 
 
-_NOT_OF_A_RECIPE = {"img_size", "in_chans", "kwargs"}
+_NOT_OF_A_FAMILY = {"img_size", "in_chans", "drop_rate", "kwargs"}
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
 def test_a_family_is_described_with_the_arguments_and_defaults_of_its_network(family: Family) -> None:
     cls = type(timm.create_model(family.name, **SMALL[family.name]))
     signature = inspect.signature(cls).parameters
-    taken = {name: value.default for name, value in signature.items() if name not in _NOT_OF_A_RECIPE}
+    taken = {name: value.default for name, value in signature.items() if name not in _NOT_OF_A_FAMILY}
     assert family.with_defaults({}) == taken
     assert all(isinstance(rule, Whole | Flag) for rule in family.args.values())
     assert family.name in networks.__all__

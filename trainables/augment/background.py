@@ -32,15 +32,16 @@ kept. Lower ones keep more, of characters and of surroundings. These lose 5% of 
 def composite(images: Tensor, chosen: Tensor) -> Tensor:
     """The batch with the surroundings of some samples replaced by those of their partners.
 
-    The partner of sample i is sample B-1-i. What either of the two keeps stays as it is in sample i, so that
-    the partner's character does not leak in. Nothing here is random.
+    The partner of sample i is sample i-1, so that it is another one than MixUp's and CutMix's. What either
+    of the two keeps stays as it is in sample i, so that the partner's character does not leak in. Nothing
+    here is random.
 
     Args:
         images: float (B, 3, S, S) in [0, 1].
         chosen: bool (B,): whose surroundings are replaced. The other samples come back bit for bit.
     """
     rows = chosen.nonzero()[:, 0].to(images.device, non_blocking=True)
-    mine, theirs = images[rows], images[len(images) - 1 - rows]
+    mine, theirs = images[rows], images[rows - 1]
     distance = torch.maximum(*border_distance(torch.cat([mine, theirs])).chunk(2))
     replaced = 1 - _kept(distance, images.shape[-1])
     mixed = images.clone()

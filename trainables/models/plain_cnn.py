@@ -1,4 +1,4 @@
-"""`plain_cnn`: blocks of convolution, ReLU and max-pool; flatten; one dense layer; the last layer."""
+"""`plain_cnn`: blocks of convolution, ReLU and max-pool; dropout; flatten; a dense layer; the last layer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ default_cfgs = generate_default_cfgs({"plain_cnn": default_cfg()})
 
 
 class PlainCnn(FlatNet):
-    """`blocks` times (`convs` 3x3 convolutions with ReLU, 2x2 max-pool), filters doubling from `width`."""
+    """`blocks` times (`convs` 3x3 convolutions with ReLU, 2x2 max-pool), filters doubling from `width`.
+
+    The dropout stands in front of the flatten.
+    """
 
     def __init__(
         self,
@@ -23,6 +26,7 @@ class PlainCnn(FlatNet):
         convs: int = 1,
         dense: int = 128,
         batch_norm: bool = False,
+        drop_rate: float = 0.0,
         img_size: int | tuple[int, int] = 64,
         **kwargs: Any,
     ) -> None:
@@ -37,7 +41,7 @@ class PlainCnn(FlatNet):
             widths = [in_chans, *(width * 2**i for i in range(blocks))]
             return nn.Sequential(*map(block, itertools.pairwise(widths)))
 
-        super().__init__(body, dense=[dense], img_size=img_size, **kwargs)
+        super().__init__(body, dense=[dense], img_size=img_size, flat_drop_rate=drop_rate, **kwargs)
 
 
 @register_model
