@@ -16,15 +16,15 @@ from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.opening import write_data, write_settings
 from search.pictures import ready_pictures
 from search.records import RecordFile
-from search.results import Finished, write_results
+from search.results import Finished, winner, write_results
 from search.settings import Settings
 from search.training import DivergedError, Heard, fit, write_model
 from search.trials import Epoch, Outcome, Trial
-from spaces.errors import InputError
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_weights
-from trainables.data import SHARES
+from trainables.data import SHARES, Prepared
 from trainables.models.create import create_model, import_networks
+from trainables.models.size import parameters
 from trainables.runtime import Runtime
 from trainables.weight_files import digest
 
@@ -40,14 +40,12 @@ def load_config(
     Args:
         recipe: A built-in recipe's name, or a recipe or trial file.
         imports: Modules that register networks of the user's own.
+        epochs: At least 1.
 
     Raises:
-        InputError: `epochs` is not positive.
         SpaceError: There is no such recipe, or something is wrong with it.
         ModelError: A module cannot be imported.
     """
-    if epochs is not None and epochs < 1:
-        raise InputError(f"--epochs must be at least 1; received {epochs}.")
     found = load_trial_config(recipe, extra_models=import_networks(imports))
     length = epochs or found.epochs or EPOCHS
     changes = {
@@ -88,13 +86,18 @@ def start(
         ModelError: The network cannot be made.
     """
     recipe = config.recipe
+    # First, with any number of classes: its faults, and weights that cannot be had, should be told before
+    # minutes go into the pictures.
+    create_model(recipe, 2)
     pictures, prepared = ready_pictures(
         settings,
         size_px=recipe.geometry.size_px,
         console=console,
         shares=config.split.model_dump() if config.split else SHARES,
     )
-    create_model(recipe, len(prepared.classes))  # now, while there is no folder yet
+    parameters(recipe, len(prepared.classes))  # a loss for two classes refuses more
+    for line in _remarks(prepared):
+        console.print(line)
     parts = prepared.split["part"].value_counts()
     console.print(
         f"Training {source} ({recipe.model.name}, {recipe.geometry.size_px} px) for {config.epochs} epochs "
@@ -122,23 +125,42 @@ def start(
             return _drive(folder, file, runtime, heard)
 
 
+def _remarks(prepared: Prepared) -> list[str]:
+    """What of the pictures is left out."""
+    skipped, left_out = prepared.report["skipped"], prepared.report["left_out"]
+    lines = [f"Left out: class {entry['class']} ({entry['reason']})." for entry in left_out]
+    if skipped:
+        more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+        lines.append(f"Left out: {skipped[0]['file']}{more}, which cannot be decoded.")
+    return lines
+
+
 def resume(
-    folder: SearchFolder, *, runtime: Runtime | None = None, heard: Heard = lambda metrics: None
+    folder: SearchFolder,
+    *,
+    console: Console,
+    runtime: Runtime | None = None,
+    heard: Heard = lambda metrics: None,
 ) -> Finished:
-    """Goes on with a training that was cut off, from its last epoch.
+    """Goes on with a training that was cut off, from its last epoch; one that is finished stays as it is.
 
     Raises:
         FolderError: The folder is that of a search, or no training has started in it.
         DataError: The pictures are gone.
     """
-    if folder.settings().space is not None:
-        raise FolderError(
-            f"{folder.path} is a search. Go on with it by python -m search.run --name {folder.path.name} "
-            "--resume."
-        )
+    settings = folder.settings()
+    if not settings.alone:
+        raise FolderError(f"{folder.path} is a search. Go on with it by {settings.resume_command}.")
     with folder.held(), contextlib.closing(RecordFile(folder.records_file)) as file:
         if not file.records.trials:
             raise FolderError(f"{folder.path}: no training has started in it. Delete it and start anew.")
+        record = file.records.trials[0]
+        if folder.state is State.FINISHED:
+            console.print(f"{folder.path} is already finished: nothing was trained or tested again.")
+            return Finished(folder.path, State.FINISHED, winner([record], settings.scored_by))
+        console.print(
+            f"Going on with {folder.path} after epoch {record.epochs_done} of {record.trial.epochs}."
+        )
         file.session()
         return _drive(folder, file, runtime, heard)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +15,11 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
+from search.folder import SearchFolder
+from search.readings import count_readings
 from spaces.errors import InputError
 
 if TYPE_CHECKING:
-    from search.folder import SearchFolder
     from trainables.runtime import Runtime
 
 INTERRUPTED = 130
@@ -30,7 +33,9 @@ DEVICE_HELP = "auto (default: a GPU where there is one), cpu, cuda, cuda:1, mps"
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """What every command that uses an exported model takes."""
     parser.add_argument(
-        "model", metavar="MODEL", help="a folder that search.retrain wrote: results/NAME/model"
+        "model",
+        metavar="MODEL",
+        help="a folder that search.retrain or search.train wrote: results/NAME/model",
     )
     parser.add_argument(
         "--import", dest="imports", metavar="MODULE", action="append", default=[], help=IMPORT_HELP
@@ -40,6 +45,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def guarded(command: Callable[[], int]) -> int:
     """Runs a command and returns its exit status: its own, 2 for faulty input, 130 for Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see `search/__init__.py`
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name need not be text that can be printed
             stream.reconfigure(errors="backslashreplace")
@@ -49,15 +56,27 @@ def guarded(command: Callable[[], int]) -> int:
     except ValidationError as fault:
         for error in fault.errors():
             option = "--" + str(error["loc"][0]).replace("_", "-")
-            received = escape(repr(error["input"]))
+            given = error["input"]
+            received = escape(",".join(given) if isinstance(given, tuple) else repr(given))
             rule = escape(error["msg"].removeprefix("Value error, "))
             errors.print(f"[bold red]error:[/] {option} {received}: {rule}")
     except InputError as fault:
         errors.print(f"[bold red]error:[/] {escape(str(fault))}")
-    except KeyboardInterrupt:
-        errors.print("interrupted")
+    except KeyboardInterrupt as stop:
+        errors.print("; ".join(["interrupted", *map(escape, stop.args)]))
         return INTERRUPTED
     return FAULTY_INPUT
+
+
+@contextlib.contextmanager
+def hint_when_interrupted(folder: SearchFolder, hint: str) -> Iterator[None]:
+    """Where Ctrl-C ends the command in this block, `guarded` says how to go on with what the folder holds."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not folder.records_file.exists():
+            raise
+        raise KeyboardInterrupt(hint) from None
 
 
 def epoch_line(metrics: dict[str, float], epochs: int) -> str:
@@ -72,8 +91,7 @@ def epoch_line(metrics: dict[str, float], epochs: int) -> str:
 
 def say_model(console: Console, folder: SearchFolder, model: Path) -> None:
     """What a trained model came to, and what to type next."""
-    metrics = folder.read_json(model / "metrics.json")
-    test, readings = metrics["test"], metrics["test_readings"]
+    test, readings = folder.read_json(model / "metrics.json")["test"], count_readings(folder)
     console.print(
         f"Test part, {test['n']} pictures: accuracy {test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}, "
         f"log loss {test['log_loss']:.4f} (read {readings} time{'s' * (readings != 1)} so far)"

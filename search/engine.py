@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from search.policy.asha import Asha, Decision
-from search.policy.sampler import Sampler
+from search.policy.sampler import NothingFitsError, Sampler
 from search.records import RecordFile
 from search.trials import Epoch, Metric, Outcome, Start, Trial, TrialRecord
 from spaces.recipe import Recipe
@@ -48,6 +48,8 @@ class Engine:
         self._ended = ended
         self._file, self._sampler, self._asha = file, sampler, asha
         self.metric, self.trials, self.seed = metric, trials, seed
+        self.cut_short = ""
+        """Why there are fewer trials than were asked for, where there are."""
         self.passes, self.pictures, self.starts = passes, pictures, starts
         self._unfinished: deque[Trial] = deque()
         self._replay()
@@ -63,7 +65,10 @@ class Engine:
         return len(self.records) >= self.trials and all(record.outcome for record in self.records)
 
     def ask(self) -> Trial | None:
-        """The next trial to run: first those that were cut off, then new ones; None when all are out."""
+        """The next trial to run: first those that were cut off, then new ones; None when all are out.
+
+        Where the sampler finds nothing more that may be tried, the search has as many trials as it has.
+        """
         if self._unfinished:
             return self._unfinished.popleft()
         number = len(self.records)
@@ -84,7 +89,11 @@ class Engine:
             self._file.trial(trial)
             self._sampler.restore(self._record(number))
             return trial
-        recipe, params = self._sampler.ask(number, epochs=self.passes)
+        try:
+            recipe, params = self._sampler.ask(number, epochs=self.passes)
+        except NothingFitsError as fault:
+            self.trials, self.cut_short = number, str(fault)
+            return None
         epochs = length_epochs(recipe, passes=self.passes, pictures=self.pictures)
         recipe = with_absolute_weights(recipe.rescaled(self.passes, epochs))
         trial = Trial(number, recipe.to_dict(), params, own_seed, epochs)

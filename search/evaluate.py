@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from search.command import add_model_options, guarded, runtime_on
+from search.settings import class_names
 from spaces.errors import InputError
 
 
@@ -24,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_model_options(top)
     top.add_argument("--data", metavar="DIR", required=True, help="labelled pictures, as for search.run")
+    top.add_argument("--classes", metavar="A,B,...", help="take only these classes")
     top.add_argument("--json", action="store_true", help="as JSON; the README gives its form")
     return top
 
@@ -34,17 +37,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return guarded(lambda: _evaluate(options))
 
 
-def evaluate(model: Path, data: Path, *, imports: Sequence[str] = (), device: str = "auto") -> dict[str, Any]:
+def evaluate(
+    model: Path,
+    data: Path,
+    *,
+    classes: Sequence[str] | None = None,
+    imports: Sequence[str] = (),
+    device: str = "auto",
+) -> dict[str, Any]:
     """`{"model", "data", "part", "test": {...}, "skipped": [[file, reason]]}`; `test` as in `metrics.json`.
+
+    Args:
+        classes: Takes only these. Pictures of classes that the model does not know are never left out
+            without being told to: every answer about them would be wrong.
 
     Raises:
         InputError: The model cannot be loaded, the data cannot be read, or has classes that the model
             does not know.
     """
+    from trainables.data import read_listing
+
+    listing = read_listing(data, classes=classes)  # first: importing torch takes seconds
     import torch
 
     from trainables import export
-    from trainables.data import read_listing
     from trainables.evaluate import scores
     from trainables.metrics import Tally
     from trainables.models.create import import_networks
@@ -52,12 +68,13 @@ def evaluate(model: Path, data: Path, *, imports: Sequence[str] = (), device: st
 
     import_networks(imports)
     classifier = export.load(model)
-    listing = read_listing(data)
     unknown = sorted(set(listing.classes) - set(classifier.classes))
     if unknown:
+        known = [name for name in listing.classes if name in classifier.classes]
+        way_out = f" To leave them out: --classes {shlex.quote(','.join(known))}" if known else ""
         raise InputError(
             f"{data} has classes that {model} does not know: {', '.join(unknown)}. It knows: "
-            f"{', '.join(classifier.classes)}."
+            f"{', '.join(classifier.classes)}.{way_out}"
         )
     files = listing.files
     part = "test" if (files["part"] == "test").any() else "all"
@@ -85,13 +102,20 @@ def evaluate(model: Path, data: Path, *, imports: Sequence[str] = (), device: st
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    found = evaluate(Path(options.model), Path(options.data), imports=options.imports, device=options.device)
+    classes = None if options.classes is None else class_names(options.classes)
+    found = evaluate(
+        Path(options.model),
+        Path(options.data),
+        classes=classes,
+        imports=options.imports,
+        device=options.device,
+    )
     if options.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
-    test = found["test"]
-    Console(highlight=False).print(
-        f"{test['n']} pictures ({found['part']}), {len(found['skipped'])} skipped: accuracy "
+    test, only = found["test"], f" of {', '.join(classes)} only" if classes else ""
+    Console(highlight=False, markup=False, soft_wrap=True).print(
+        f"{test['n']} pictures ({found['part']}){only}, {len(found['skipped'])} skipped: accuracy "
         f"{test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}, log loss {test['log_loss']:.4f}"
     )
     return 0

@@ -95,6 +95,11 @@ def refuse_changes(folder: SearchFolder, plan: Plan) -> None:
         changes.append(f"the pictures differ from those of {folder.data_file}")
     if stored.get("weights", {}) != plan.weights:
         changes.append(f"the weights to start from ({', '.join(plan.weights)}) differ from those it had")
+    changes += [
+        f"--{name.replace('_', '-')} is lower than it was, and trials may be over it"
+        for name in ("max_params", "max_latency_ms")
+        if _lower(getattr(plan.settings, name), than=getattr(folder.settings(), name))
+    ]
     done = len(folder.records().trials)
     if plan.settings.trials < done:
         changes.append(f"--trials {plan.settings.trials} is fewer than the {done} that it has")
@@ -103,6 +108,10 @@ def refuse_changes(folder: SearchFolder, plan: Plan) -> None:
             f"{folder.path} cannot be resumed: {'; '.join(changes)}. Trials before and after would not "
             "compare. Resume without these changes, or start a new search under another --name."
         )
+
+
+def _lower(limit: float | None, *, than: float | None) -> bool:
+    return limit is not None and (than is None or limit < than)
 
 
 def _drive(folder: SearchFolder, plan: Plan) -> Finished:
@@ -160,6 +169,11 @@ def _drive(folder: SearchFolder, plan: Plan) -> Finished:
                 stop=stop,
                 tick=progress.tick,
             )
+        if engine.cut_short:
+            terminal.print(
+                f"The search ends with {engine.trials} of {settings.trials} trials: {engine.cut_short}. "
+                f"To go on: {settings.resume_command}, with a higher --max-params or --max-latency-ms."
+            )
         state = State.FINISHED if engine.finished else State.INTERRUPTED
         best = write_results(folder, state, sampler=sampler)
     return Finished(folder.path, state, best)
@@ -173,7 +187,7 @@ def _interrupts(stop: StopAll, console: Console) -> Iterator[None]:
         if stop.stopped:
             raise KeyboardInterrupt
         stop.stop()
-        console.print("\nstopping; the leaderboard of what there is follows")
+        console.print("\nstopping; the leaderboard of what there is follows (Ctrl-C again leaves at once)")
 
     before: dict[int, Any] = {
         number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)

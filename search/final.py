@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from search.engine import length_epochs
 from search.folder import FolderError, SearchFolder
 from search.results import config_of, winner
 from search.training import DivergedError, Heard, fit, write_model
 from search.trials import TrialRecord
+from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_weights
+from trainables.data import read_split
 from trainables.models.create import import_networks
 from trainables.runtime import Runtime
 
@@ -40,6 +43,7 @@ def choose(
     Raises:
         FolderError: The search has no such trial, or none with a score, or `epochs` is not positive.
         SpaceError: The config file is not valid.
+        InputError: Its freeze epoch lies behind the end of the training.
     """
     if epochs is not None and epochs < 1:
         raise FolderError(f"--epochs must be at least 1; received {epochs}.")
@@ -64,12 +68,24 @@ def choose(
             raise FolderError(f"{folder.path} has no trial {trial}; {known}.")
         found = config_of(record)
         title = f"trial {record.number}" + (", the search's winner" if trial is None else "")
+        if settings.alone:
+            title = f"recipe {record.trial.source}"
         out = "model" if trial is None else f"model-trial-{trial}"
-    length = epochs or found.epochs or settings.max_epochs
-    if found.epochs is not None and length != found.epochs:
-        recipe = found.recipe.rescaled(found.epochs, length)
-        found = found.model_copy(update={"recipe": recipe, "lr_scales": None})
-    return Choice(found.model_copy(update={"epochs": length}), title, record, out)
+    length = epochs or found.epochs or _length_of(folder, found.recipe)
+    own = found.epochs or length
+    changes = {"recipe": found.recipe.rescaled(own, length), "epochs": length}
+    if length != own:
+        changes["lr_scales"] = None
+    return Choice(found.model_copy(update=changes), title, record, out)
+
+
+def _length_of(folder: SearchFolder, recipe: Recipe) -> int:
+    """The length of the search's trials, in the recipe's epochs."""
+    passes = folder.settings().max_epochs
+    if recipe.steps_per_epoch is None:
+        return passes
+    pictures = int(read_split(folder.split_file)["part"].isin(TRAINED_ON).sum())
+    return length_epochs(recipe, passes=passes, pictures=pictures)
 
 
 def retrain(

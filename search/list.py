@@ -33,7 +33,9 @@ def _list(results: Path) -> int:
         console.print(f"No searches in {escape(str(results))}. Start one: python -m search.run")
         return 0
     table = Table(
-        "search", "state", "trials", "epochs", "best", "pictures", "space", box=None, pad_edge=False
+        *("search", "state", "trials", "epochs", "best", "pictures", "space or recipe"),
+        box=None,
+        pad_edge=False,
     )
     for folder in folders:
         table.add_row(*(escape(cell) for cell in _row(folder)))
@@ -54,7 +56,7 @@ def _row(folder: SearchFolder) -> tuple[str, ...]:
             str(sum(len(record.history) for record in records)),
             "-" if best is None else f"{best.score(settings.scored_by):.4f} ({settings.metric})",
             settings.data or "demo",
-            settings.space or "one recipe",
+            settings.space or " ".join(("recipe", *settings.start_from)),
         )
     except InputError as fault:
         return (folder.path.name, f"damaged: {fault}", "", "", "", "", "")

@@ -1,66 +1,19 @@
-"""The networks of a search: which there can be, how large they are, and the hard limits on that."""
+"""How large and how slow the networks of a search are, measured once each, against its hard limits."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
-from search.bars import bars
 from search.folder import FolderError, write_text
-from spaces.errors import InputError
-from spaces.flat import ARGS, unflatten
+from search.variants import identity
 from spaces.recipe import Recipe
-from spaces.space import Space
-from spaces.worlds import worlds
 from trainables.models.size import latency_ms, parameters
-
-MOST = 300
-"""Of a space with more networks only those are looked at whose numbers are the smallest and the largest."""
-DECISIVE = {"model.name", "model.stem", "model.pool", "model.head_dense", "geometry.size_px", "loss.name"}
-"""What decides on a network's size, beside its arguments."""
-
-
-def identity(recipe: Recipe) -> dict[str, Any]:
-    """What of a recipe decides on its network's size, as plain values."""
-    model = recipe.model
-    return {
-        **{"name": model.name, "args": dict(sorted(model.args.items())), "stem": model.stem},
-        **{"pool": model.pool, "head_dense": model.head_dense, "size_px": recipe.geometry.size_px},
-        "one_output": recipe.loss.name == "sigmoid",
-    }
-
-
-def networks_of(space: Space, *further: str) -> list[Recipe]:
-    """A recipe of each network that a space gives: of all of them, or of the extremes where they are many.
-
-    Args:
-        further: Dotted names of more values of which each combination is wanted.
-    """
-    args = {parameter.path for parameter in space.parameters if parameter.path.startswith(ARGS)}
-    paths = DECISIVE | args | set(further)
-    whole = list(islice(_combinations(space, paths, thinned=False), MOST + 1))
-    return whole if len(whole) <= MOST else list(_combinations(space, paths, thinned=True))
-
-
-def _combinations(space: Space, paths: set[str], *, thinned: bool) -> Iterator[Recipe]:
-    """A recipe of each combination of values that the space gives at these places."""
-    seen = set()
-    for values in worlds(space.defaults, space.parameters, paths, thinned=thinned):
-        key = str([values.get(path) for path in sorted(paths)])
-        if key not in seen:
-            seen.add(key)
-            yield Recipe.model_validate(unflatten(values))
-
-
-class LimitError(InputError):
-    """Nothing that is to be tried is within the limits."""
 
 
 @dataclass(frozen=True)
@@ -128,42 +81,18 @@ class Networks:
 
     def _measured(self, recipe: Recipe) -> Measured:
         network = identity(recipe)
-        if _key(network) not in self._known:
-            count = parameters(recipe, self.classes)
-            times = self.max_latency_ms is not None and not self._too_many(count)
-            latency = latency_ms(recipe, self.classes, self._device) if times else None
-            self._known[_key(network)] = Measured(network, count, latency)
+        known = self._known.get(_key(network))
+        count = parameters(recipe, self.classes) if known is None else known.parameters
+        wanted = self.max_latency_ms is not None and not self._too_many(count)
+        if known is None or (wanted and known.latency_ms is None):
+            latency = latency_ms(recipe, self.classes, self._device) if wanted else None
+            known = self._known[_key(network)] = Measured(network, count, latency)
             if self._file is not None:
                 self.keep_in(self._file)
-        return self._known[_key(network)]
+        return known
 
     def _too_many(self, count: int) -> bool:
         return self.max_params is not None and count > self.max_params
-
-
-def within_limits(space: Space, networks: Networks, console: Console) -> tuple[Space, list[str]]:
-    """The space without the networks of which nothing fits, and all that does not fit, in words.
-
-    Raises:
-        LimitError: Nothing fits.
-    """
-    if not networks.limited:
-        return space, []
-    with bars(console) as bar:
-        recipes, done = networks_of(space), bar("measuring networks")
-        excess = []
-        for place, recipe in enumerate(recipes):
-            done(place, len(recipes))
-            excess.append(networks.excess(recipe))
-    told = [f"{named(recipe)}: {what}" for recipe, what in zip(recipes, excess, strict=True) if what]
-    fitting = {recipe.model.name for recipe, what in zip(recipes, excess, strict=True) if not what}
-    if not fitting:
-        more = f" and {len(told) - 5} more" if len(told) > 5 else ""
-        raise LimitError(
-            f"nothing of space {space.name} is within the limits: {'; '.join(told[:5])}{more}. Raise "
-            "--max-params or --max-latency-ms, or take another --space."
-        )
-    return space.without_models({recipe.model.name for recipe in recipes} - fitting), told
 
 
 def load(path: Path) -> list[Measured]:
@@ -185,17 +114,6 @@ def amount(count: int) -> str:
     if count < 1_000:
         return str(count)
     return f"{count / 1e3:.4g}k" if count < 999_950 else f"{count / 1e6:.4g}M"
-
-
-def named(recipe: Recipe) -> str:
-    """A network in words: `plain_cnn (width 64, convs 2) at 48 px`."""
-    model, parts = recipe.model, []
-    parts += [f"{name} {value}" for name, value in model.args.items()]
-    parts += ["small stem"] if model.stem == "small" else []
-    parts += [f"{model.pool} pooling"] if model.pool else []
-    parts += [f"dense {model.head_dense}"] if model.head_dense else []
-    details = f" ({', '.join(parts)})" if parts else ""
-    return f"{model.name}{details} at {recipe.geometry.size_px} px"
 
 
 def _key(network: dict[str, Any]) -> str:

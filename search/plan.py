@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from search.bars import bars
 from search.folder import SearchFolder
-from search.networks import LimitError, Networks, load, networks_of, within_limits
+from search.limits import LimitError, within_limits
+from search.networks import Networks, load
 from search.pictures import decode_for, ready_pictures
+from search.rehearsal import Tried, fetch_weights, rehearse
 from search.settings import Settings
-from search.starting import Named, built_in_recipes, own_recipes, starts
+from search.starting import Named, built_in_recipes, own_recipes, starts, stored_starts
 from search.trials import Start
+from search.variants import variants
+from spaces.domains import Value
+from spaces.parameters import Parameter
 from spaces.recipe import Recipe
-from spaces.recipe_files import with_absolute_weights
 from spaces.space import Space
 from spaces.space_files import load_space
 from trainables.data import Prepared
-from trainables.models.create import ModelError, create_model, import_networks
-from trainables.models.size import parameters
+from trainables.models.create import import_networks
 from trainables.runtime import Runtime
-from trainables.weight_files import digest
 
-ORIGINS = ("model.pretrained", "model.weights")
-"""What decides on the weights that a network starts from."""
-MOST_LINES = 8
-"""Of networks over the limits in the plan; the rest is counted."""
+FURTHER = ("model.pretrained", "model.weights", "geometry.start_px")
+"""What can be wrong with a network, beside what decides on its size."""
+MOST_VALUES = 3
+"""Of a starting recipe's values outside of the space."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,18 @@ class Plan:
     space: Space
     """As it was read."""
     offered: Space
-    """The same without the networks of which nothing is within the limits."""
+    """The same without the choices of which nothing is within the limits, or that are for two classes where
+    there are more."""
     source: Path
     """Folder or manifest of the pictures."""
     prepared: Prepared
     networks: Networks
-    too_large: Sequence[str]
+    over_limits: Sequence[str]
     """The networks over the limits, in words."""
     starts: Sequence[Start]
     """What is tried first."""
+    left_out: Mapping[str, str]
+    """By name, why each of the other built-in recipes is not."""
     weights: Mapping[str, str]
     """Every file of weights that trials start from, by absolute path, with its SHA-256."""
 
@@ -59,7 +62,7 @@ class Plan:
 
 
 def make_plan(settings: Settings, console: Console, *, before: SearchFolder | None = None) -> Plan:
-    """Checks all that can be checked, and decodes the pictures.
+    """Checks all that can be checked, decodes the pictures, and gets the weights to start from.
 
     Args:
         before: The search that is to go on: its starting recipes, and sizes of networks, are taken over.
@@ -67,8 +70,8 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
     Raises:
         SpaceError: The space or a recipe of --start-from is not valid; every fault is named.
         DataError: The pictures cannot be used.
-        ModelError: An --import module fails, a network refuses its arguments, or weights to start from
-            cannot be had.
+        ModelError: An --import module fails, networks refuse their arguments or pictures, or weights to start
+            from cannot be had.
         LimitError: Nothing, or not a recipe of --start-from, is within the limits.
         FolderError: The files of `before` are damaged.
     """
@@ -76,16 +79,17 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
     own_networks = import_networks(settings.imports)
     space = load_space(settings.space, extra_models=own_networks)
     own = [] if before else own_recipes(settings, own_networks)
-    known = _starts_of(before) if before else ()
-    tried = [(f"space {space.name}", recipe) for recipe in networks_of(space, *ORIGINS)]
-    tried += [(f"--start-from {name}", config.recipe) for name, config in own]
-    tried += [(start.source, Recipe.model_validate(start.recipe)) for start in known]
-    weights = _try_networks(tried, console)
+    known = stored_starts(before) if before else ()
+    given = [(f"--start-from {name}", config.recipe) for name, config in own]
+    given += [(start.source, Recipe.model_validate(start.recipe)) for start in known]
+    rehearse([*_of(space), *given], 2, console)  # every loss can do with two; how many there are is not known
 
     first_px, *_ = space.sizes_px()
     source, prepared = ready_pictures(settings, size_px=first_px, console=console)
     classes = len(prepared.classes)
-    _refuse_wrong_classes(tried, classes)
+    possible = space if classes == 2 else space.without(_is_for_two_classes)
+    tried = [*_of(possible), *given]
+    rehearse([entry for entry in tried if entry[1].loss.name == "sigmoid"], classes, console)
     networks = Networks(
         settings.max_params,
         settings.max_latency_ms,
@@ -93,76 +97,42 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
         device=Runtime().resolved_device(),
         known=load(before.networks_file) if before else (),
     )
-    offered, too_large = within_limits(space, networks, console)
+    limited = within_limits(possible, networks, console)
+    offered, left_out = limited.space, dict[str, str]()
     if before is None:
-        _refuse_too_large(own, networks)
+        _refuse_over_limits(own, networks)
         pictures = int((prepared.split["part"] == "train").sum())
         length = {"passes": settings.max_epochs, "pictures": pictures}
-        known = starts([*own, *built_in_recipes(offered, networks, **length)], offered, **length)
+        fitting, left_out = built_in_recipes(offered, networks, **length)
+        known = starts([*own, *fitting], offered, **length)
+    # Only now: what is over the limits is not downloaded.
+    weights = fetch_weights([entry for entry in tried if networks.fits(entry[1])], console)
     sizes = {*offered.sizes_px(), *(start.recipe["geometry"]["size_px"] for start in known)}
     further = sorted(sizes - {first_px})
     decode_for(source, prepared, further, cache_dir=Path(settings.cache_dir), console=console)
-    return Plan(settings, space, offered, source, prepared, networks, too_large, known, weights)
+    return Plan(settings, space, offered, source, prepared, networks, limited.over, known, left_out, weights)
 
 
-def _starts_of(folder: SearchFolder) -> tuple[Start, ...]:
-    stored = folder.read_json(folder.settings_file).get("starts", [])
-    return tuple(Start(**start) for start in stored)
+def _of(space: Space) -> list[Tried]:
+    """A recipe of each network that the space gives, with the weights that it may start from."""
+    return [(f"space {space.name}", recipe) for recipe in variants(space, *FURTHER).recipes]
 
 
-def _try_networks(tried: Sequence[tuple[str, Recipe]], console: Console) -> dict[str, str]:
-    """Makes every network once, and gets all weights to start from.
-
-    A trial must not be the first to find that an argument is wrong, or that weights cannot be had.
-
-    Args:
-        tried: The recipes, each with where it is from.
-
-    Returns:
-        The SHA-256 of each file of weights, by its absolute path.
-    """
-    loaded, digests = set(), {}
-    with bars(console) as bar:
-        done = bar("making each network once")
-        for place, (origin, recipe) in enumerate(tried):
-            done(place, len(tried))
-            spec = with_absolute_weights(recipe).model
-            start = (spec.name, spec.pretrained, spec.weights)
-            with _errors_of(origin):
-                parameters(recipe, 2)  # every loss can do with two classes
-                if (spec.pretrained or spec.weights) and start not in loaded:
-                    loaded.add(start)
-                    console.print(f"weights of {spec.name}: {spec.weights or 'pretrained'} ...")
-                    create_model(recipe, 2)
-            if spec.weights and spec.weights not in digests:
-                digests[spec.weights] = digest(Path(spec.weights))
-    return digests
+def _is_for_two_classes(parameter: Parameter, value: Value) -> bool:
+    """Whether this value has a meaning for two classes only."""
+    return parameter.path == "loss.name" and value == "sigmoid"
 
 
-def _refuse_wrong_classes(tried: Sequence[tuple[str, Recipe]], classes: int) -> None:
-    """Makes the networks again whose loss depends on the number of classes, now that it is known."""
-    for origin, recipe in tried:
-        if recipe.loss.name == "sigmoid":
-            with _errors_of(origin):
-                parameters(recipe, classes)
-
-
-@contextlib.contextmanager
-def _errors_of(origin: str) -> Iterator[None]:
-    """Says where the recipe is from that cannot be trained."""
-    try:
-        yield
-    except ModelError as fault:
-        raise ModelError(f"{origin}: {fault}") from fault
-
-
-def _refuse_too_large(own: Sequence[Named], networks: Networks) -> None:
-    for name, config in own:
-        if excess := networks.excess(config.recipe):
-            raise LimitError(
-                f"--start-from {name}: {config.recipe.model.name} has {excess}. Leave it out, or raise the "
-                "limit."
-            )
+def _refuse_over_limits(own: Sequence[Named], networks: Networks) -> None:
+    over = [
+        f"--start-from {name}: {config.recipe.model.name} has {excess}."
+        for name, config in own
+        if (excess := networks.excess(config.recipe))
+    ]
+    if over:
+        raise LimitError(
+            f"{' '.join(over)} Leave {'it' if len(over) == 1 else 'them'} out, or raise the limit."
+        )
 
 
 def describe(plan: Plan) -> list[tuple[str, str]]:
@@ -190,11 +160,7 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
     lines += [
         ("space", f"{plan.space.name}: {plan.space.description}"),
         ("networks", ", ".join(plan.offered.model_names())),
-        *(("too large", line) for line in plan.too_large[:MOST_LINES]),
-    ]
-    if len(plan.too_large) > MOST_LINES:
-        lines.append(("too large", f"and {len(plan.too_large) - MOST_LINES} more"))
-    lines += [
+        *(("over the limit", line) for line in plan.over_limits),
         ("parameters", ", ".join(sorted({parameter.path for parameter in sampled}))),
         (
             "trials",
@@ -202,11 +168,32 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
             f"seed {settings.seed}",
         ),
         *(("tried first", _said(start)) for start in plan.starts),
+        *(("left out", line) for line in _said_left_out(plan.left_out)),
+        *(
+            ("left out", f"{parameter.path} {value}: it is for two classes")
+            for parameter in plan.space.parameters
+            for value in parameter.domain.values or ()
+            if _is_for_two_classes(parameter, value) and len(plan.prepared.classes) != 2
+        ),
     ]
     return lines
 
 
 def _said(start: Start) -> str:
     model, size_px = start.recipe["model"]["name"], start.recipe["geometry"]["size_px"]
-    shown = "" if start.params else ", with values outside of the space: the sampler does not see it"
-    return f"{start.source}: {model} at {size_px} px, {start.epochs} epochs{shown}"
+    own = f" (its file says {start.own_epochs})" if start.own_epochs not in (None, start.epochs) else ""
+    said = f"{start.source}: {model} at {size_px} px, {start.epochs} epochs{own}"
+    if start.params:
+        return said
+    more = f" and {len(start.outside) - MOST_VALUES} more" if len(start.outside) > MOST_VALUES else ""
+    values = ", ".join(start.outside[:MOST_VALUES]) + more
+    return f"{said}, with values outside of the space: the sampler does not see it ({values})"
+
+
+def _said_left_out(reasons: Mapping[str, str]) -> list[str]:
+    """The built-in recipes that are not tried, in one line."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    said = "; ".join(f"{', '.join(alike)} ({reason})" for reason, alike in names.items())
+    return [f"recipes {said}"] if said else []

@@ -54,11 +54,11 @@ def predict(
     Raises:
         InputError: The model cannot be loaded, or there are no pictures.
     """
+    files = list(_files(pictures))  # first: importing torch takes seconds
     from trainables import export
     from trainables.models.create import import_networks
     from trainables.predict import probabilities
 
-    files = list(_files(pictures))
     import_networks(imports)
     classifier = export.load(model)
     for file, found in probabilities(classifier, files, runtime=runtime_on(device)):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from search.folder import SearchFolder, State
 from search.policy.sampler import Sampler, write_study
+from search.readings import count_readings
 from search.report.facts import SearchView
 from search.report.page import write_leaderboard
 from search.trials import Metric, Outcome, TrialRecord, ranked
@@ -30,7 +31,7 @@ class Finished:
 def view(folder: SearchFolder, state: State) -> SearchView:
     """A search as its page shows it, from its folder alone."""
     settings, records = folder.settings(), folder.records()
-    data = folder.read_json(folder.data_file)
+    data, metrics = folder.read_json(folder.data_file), folder.model / "metrics.json"
     return SearchView(
         name=settings.name,
         metric=settings.scored_by,
@@ -40,6 +41,8 @@ def view(folder: SearchFolder, state: State) -> SearchView:
         elapsed_s=records.elapsed_s,
         data=data,
         sessions=records.sessions,
+        model=folder.read_json(metrics) if metrics.exists() else {},
+        test_readings=count_readings(folder),
     )
 
 

@@ -9,8 +9,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.command import DEVICE_HELP, epoch_line, guarded, runtime_on, say_model
-from search.folder import SearchFolder
+from search.command import (
+    DEVICE_HELP,
+    epoch_line,
+    guarded,
+    hint_when_interrupted,
+    runtime_on,
+    say_model,
+)
+from search.folder import SearchFolder, State
+from search.names import check_recipe_name
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,9 +26,10 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m search.retrain",
         description="Trains the winner of a search on all parts but test for its full length, evaluates the "
-        "test part, and writes the model with its metrics.json to results/NAME/model.",
+        "test part, and writes the model with its metrics.json to results/NAME/model. What search.train "
+        "trained is trained anew on more pictures, and written to results/NAME/model-trial-0.",
     )
-    top.add_argument("folder", metavar="results/NAME", help="a search")
+    top.add_argument("folder", metavar="results/NAME", help="a search, or what search.train left")
     which = top.add_mutually_exclusive_group()
     which.add_argument("--trial", metavar="N", type=int, help="train this trial instead of the winner")
     which.add_argument("--config", metavar="FILE|NAME", help="train this recipe on the search's split")
@@ -40,11 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _retrain(options: argparse.Namespace) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     folder = SearchFolder.open(Path(options.folder))
-    # Only now: torch takes seconds to import, and a mistyped folder should not.
+    if options.config is not None:
+        check_recipe_name(options.config)
+    # Only now: torch takes seconds to import, and a typing error should be told at once.
     from search.final import TRAINED_ON, choose, retrain
+    from search.results import write_page
 
     choice = choose(folder, trial=options.trial, config=options.config, epochs=options.epochs)
     epochs = len(choice.config.lr_scales or ()) or choice.config.epochs or 0
+    if (state := folder.state) is not State.FINISHED:
+        console.print(_unfinished(folder, state))
     console.print(
         f"Retraining {choice.title} ({choice.config.recipe.model.name}) for {epochs} epochs on "
         f"{', '.join(TRAINED_ON)}; the test part is read once, at the end."
@@ -53,16 +67,31 @@ def _retrain(options: argparse.Namespace) -> int:
     def heard(metrics: dict[str, float]) -> None:
         console.print(epoch_line(metrics, epochs))
 
-    out = retrain(
-        folder,
-        choice,
-        out=Path(options.out) if options.out else None,
-        seed=options.seed,
-        runtime=runtime_on(options.device),
-        heard=heard,
-    )
+    with hint_when_interrupted(folder, "the same command goes on after the last epoch"):
+        out = retrain(
+            folder,
+            choice,
+            out=Path(options.out) if options.out else None,
+            seed=options.seed,
+            runtime=runtime_on(options.device),
+            heard=heard,
+        )
+        write_page(folder, folder.state)  # it shows the test score
     say_model(console, folder, out)
     return 0
+
+
+def _unfinished(folder: SearchFolder, state: State) -> str:
+    """A note that there is more to come of what is retrained."""
+    settings, records = folder.settings(), folder.records().all()
+    if settings.alone:
+        done = sum(len(record.history) for record in records)
+        what = f"this training is {state} after {done} of {settings.max_epochs} epochs."
+    else:
+        done = sum(record.outcome is not None for record in records)
+        what = f"this search is {state} after {done} of {settings.trials} trials."
+    go_on = "" if state is State.RUNNING else f" Go on with it:  {settings.resume_command}"
+    return f"Note: {what}{go_on}"
 
 
 if __name__ == "__main__":

@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded
+from search.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded, hint_when_interrupted
 from search.folder import RESULTS, FolderError, SearchFolder, State
-from search.settings import Settings, from_options, name_after
+from search.names import check_names
+from search.settings import Settings, from_options, name_after, subject
 from search.trials import METRICS
-from trainables.data import default_cache_dir
 
 DESCRIPTION = """\
 Searches for the best image classifier: trains many recipes on your pictures, stops the weak ones early,
@@ -129,7 +128,11 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         help=f"give a trial up that reports no epoch for so long (default {_default('timeout_min'):g})",
     )
-    where.add_argument("--cache-dir", metavar="DIR", help=f"decoded pictures (default {default_cache_dir()})")
+    where.add_argument(
+        "--cache-dir",
+        metavar="DIR",
+        help="decoded pictures (default $CLASSIFIER_SEARCH_CACHE, else ~/.cache/classifier-search)",
+    )
     result = top.add_argument_group("the result")
     result.add_argument("--name", metavar="NAME", help="folder under results/ (default: by data and time)")
     result.add_argument(
@@ -163,10 +166,9 @@ def settings_from(given: dict[str, Any], *, resume: bool) -> Settings:
             raise FolderError("--resume needs the --name of a search; python -m search.list shows them.")
         folder = SearchFolder.open(RESULTS / given["name"])
         stored = folder.settings()
-        if stored.space is None:
+        if stored.alone:
             raise FolderError(
-                f"{folder.path} is the training of one recipe. Go on with it by python -m search.train "
-                f"--name {stored.name} --resume."
+                f"{folder.path} is the training of one recipe. Go on with it by {stored.resume_command}."
             )
         if "start_from" in given:
             raise FolderError(
@@ -175,7 +177,7 @@ def settings_from(given: dict[str, Any], *, resume: bool) -> Settings:
             )
         return Settings.model_validate(from_options(given, **stored.model_dump()))
     data = given.get("data")
-    name = name_after(Path(data).expanduser().resolve().name if data else "demo")
+    name = name_after(subject(data) if data else "demo")
     return Settings.model_validate(from_options(given, name=name, space="scratch" if data else "demo"))
 
 
@@ -189,23 +191,27 @@ def _run(given: dict[str, Any]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     resume, dry_run = given.pop("resume"), given.pop("dry_run")
     settings = settings_from(given, resume=resume)
-    if not resume and (RESULTS / settings.name).exists():
-        SearchFolder.create(RESULTS / settings.name)  # refuses, before minutes go into the pictures
+    folder = SearchFolder(RESULTS / settings.name)
+    if not resume:
+        if folder.path.exists():
+            SearchFolder.create(folder.path)  # refuses, before minutes go into the pictures
+        check_names(settings)
     # Only now: torch and Ray take seconds to import, and a mistyped option should not.
     from search import experiment
     from search.plan import describe, make_plan
 
-    plan = make_plan(settings, console, before=SearchFolder.open(RESULTS / settings.name) if resume else None)
+    plan = make_plan(settings, console, before=folder if resume else None)
     table = Table.grid(padding=(0, 2))
     for name, value in describe(plan):
         table.add_row(f"[bold]{name}[/]", escape(value))
     console.print(table)
     if dry_run:
         if resume:
-            experiment.refuse_changes(SearchFolder.open(RESULTS / settings.name), plan)
+            experiment.refuse_changes(folder, plan)
         console.print("The plan is sound; nothing was started (--dry-run).")
         return 0
-    finished = (experiment.resume if resume else experiment.start)(plan)
+    with hint_when_interrupted(folder, f"go on with it: {settings.resume_command}"):
+        finished = (experiment.resume if resume else experiment.start)(plan)
     _say_result(console, finished, settings)
     if finished.state is State.INTERRUPTED:
         return INTERRUPTED
@@ -224,7 +230,7 @@ def _say_result(console: Console, finished: Any, settings: Settings) -> None:
             f"({escape(main_settings(best))})",
         )
     if finished.state is State.INTERRUPTED:
-        console.print(f"Go on with it:  python -m search.run --name {settings.name} --resume")
+        console.print(f"Go on with it:  {settings.resume_command}")
     if best is not None:
         console.print(f"Train it for real:  python -m search.retrain {finished.folder}")
     console.print(f"Leaderboard:  {finished.folder / 'leaderboard.html'}")

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from search.trials import METRICS, Metric
-from trainables.data import default_cache_dir
 
 Count = Annotated[int, Field(ge=1)]
+COMMON_NAMES = ("train", "training", "images")
+"""Names of folders that say nothing about the pictures in them."""
 
 
 def _amount(given: Any) -> Any:
@@ -20,9 +21,10 @@ def _amount(given: Any) -> Any:
     if not isinstance(given, str):
         return given
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmM]?)", given.strip())
-    if match is None:
-        raise ValueError("must be a number such as 300k, 2.5M or 25000000")
-    return round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
+    found = round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()]) if match else 0
+    if found < 1:
+        raise ValueError("must be a number over 0, such as 300k, 2.5M or 25000000; without it all is allowed")
+    return found
 
 
 class Settings(BaseModel):
@@ -44,14 +46,14 @@ class Settings(BaseModel):
     """Full length of a trial, in passes over the training part."""
     metric: str = "val_accuracy"
     seed: Annotated[int, Field(ge=0)] = 0
-    classes: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    classes: tuple[str, ...] | None = None
     """Takes only these classes."""
     min_per_class: Count = 10
     imports: tuple[str, ...] = ()
     """Modules that register networks of the user's own."""
     max_params: Annotated[Count | None, BeforeValidator(_amount)] = None
     """Larger networks are not tried, by their number of parameters."""
-    max_latency_ms: Annotated[float, Field(gt=0)] | None = None
+    max_latency_ms: float | None = None
     """Slower networks are not tried, by the milliseconds that one picture takes on this machine."""
     reduction: Annotated[int, Field(ge=2)] = 3
     """At each rung one trial in so many goes on."""
@@ -74,6 +76,20 @@ class Settings(BaseModel):
             raise ValueError(f"must be one of {', '.join(METRICS)}")
         return name
 
+    @field_validator("classes")
+    @classmethod
+    def _two_or_more(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and len(names) < 2:
+            raise ValueError("must name at least two classes, with commas between them: A,B")
+        return names
+
+    @field_validator("max_latency_ms")
+    @classmethod
+    def _over_zero(cls, limit_ms: float | None) -> float | None:
+        if limit_ms is not None and limit_ms <= 0:
+            raise ValueError("must be milliseconds over 0, such as 20; without it all is allowed")
+        return limit_ms
+
     @field_validator("name")
     @classmethod
     def _a_folder_name(cls, name: str) -> str:
@@ -86,29 +102,50 @@ class Settings(BaseModel):
         """The metric that ranks trials."""
         return METRICS[self.metric]
 
+    @property
+    def alone(self) -> bool:
+        """Whether one recipe is trained alone: there is no search then, and no space."""
+        return self.space is None
+
+    @property
+    def resume_command(self) -> str:
+        """What goes on with it."""
+        return f"python -m search.{'train' if self.alone else 'run'} --name {self.name} --resume"
+
     def what_matters(self) -> dict[str, Any]:
         """The settings that decide on trials and scores: a resumed search must have the same.
 
         Data and space are compared by their contents, elsewhere.
         """
-        names = (
-            *("max_epochs", "metric", "seed", "classes", "min_per_class", "imports", "reduction"),
-            *("max_params", "max_latency_ms"),
-        )
+        names = ("max_epochs", "metric", "seed", "classes", "min_per_class", "imports", "reduction")
         return {name: getattr(self, name) for name in names}
 
 
 def from_options(given: dict[str, Any], **defaults: Any) -> dict[str, Any]:
     """What a command line gave, as `Settings` take it, over these defaults."""
+    from trainables.data import default_cache_dir  # only now: pandas takes its time to import
+
     given = {**defaults, **given}
     given.setdefault("cache_dir", str(default_cache_dir()))
     if isinstance(given.get("classes"), str):
-        given["classes"] = tuple(name.strip() for name in given["classes"].split(",") if name.strip())
+        given["classes"] = class_names(given["classes"])
     if given.get("data") is not None:
         given["data"] = str(Path(given["data"]).expanduser())
     # Trials run in other folders than this process.
     given["cache_dir"] = str(Path(given["cache_dir"]).expanduser().resolve())
     return given
+
+
+def class_names(given: str) -> tuple[str, ...]:
+    """The names in what `--classes` was given."""
+    return tuple(name.strip() for name in given.split(",") if name.strip())
+
+
+def subject(data: str) -> str:
+    """What pictures are best known by: the name of their folder or manifest, or where that is one such as
+    `train`, which many have, of the folder around it."""
+    path = Path(data).expanduser().resolve()
+    return (path.parent if path.name.lower() in COMMON_NAMES else path).name
 
 
 def name_after(what: str) -> str:

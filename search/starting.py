@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from pydantic import TypeAdapter
 
 from search.engine import length_epochs, length_passes
+from search.folder import FolderError, SearchFolder
 from search.networks import Networks
 from search.settings import Settings
 from search.trials import Start
+from spaces.errors import InputError
+from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config, recipe_names, with_absolute_weights
 from spaces.space import Space
 
@@ -24,43 +30,93 @@ def own_recipes(settings: Settings, own_networks: Collection[str]) -> list[Named
     return [(name, load_trial_config(name, extra_models=own_networks)) for name in settings.start_from]
 
 
-def built_in_recipes(space: Space, networks: Networks, *, passes: int, pictures: int) -> list[Named]:
+def built_in_recipes(
+    space: Space, networks: Networks, *, passes: int, pictures: int
+) -> tuple[list[Named], dict[str, str]]:
     """The built-in recipes that fit a search: of a network that it offers, and no dearer than its own.
 
     Args:
         space: What the search samples from, without what is over the limits.
         passes: Full length of a trial, in passes over the training part.
         pictures: Size of the training part.
+
+    Returns:
+        Those that fit, and by its name why each of the others does not: `64 px; the space goes to 48`.
     """
-    named = [(name, load_trial_config(name)) for name in recipe_names()]
     names, pretrained, largest_px = space.model_names(), space.pretrained_names(), space.sizes_px()[-1]
 
-    def fits(config: TrialConfig) -> bool:
+    def misfit(config: TrialConfig) -> str:
         recipe, model = config.recipe, config.recipe.model
+        if model.name not in names:
+            return "not in the space"
+        if model.pretrained and model.name not in pretrained:
+            return "not pretrained in the space"
+        if recipe.geometry.size_px > largest_px:
+            return f"{recipe.geometry.size_px} px; the space goes to {largest_px}"
         length = length_passes(recipe, epochs=config.epochs or 0, pictures=pictures)
-        return (
-            model.name in (pretrained if model.pretrained else names)
-            and model.weights is None
-            and recipe.geometry.size_px <= largest_px
-            and length <= passes
-            and (recipe.loss.name != "sigmoid" or networks.classes == 2)
-            and networks.fits(recipe)
-        )
+        if length > passes:
+            return f"{length:.3g} passes; a trial has {passes}"
+        if recipe.loss.name == "sigmoid" and networks.classes != 2:
+            return "for two classes"
+        return networks.excess(recipe)
 
-    return [(name, config) for name, config in named if fits(config)]
+    named = [(name, load_trial_config(name)) for name in recipe_names()]
+    misfits = {name: misfit(config) for name, config in named}
+    fitting = [(name, config) for name, config in named if not misfits[name]]
+    return fitting, {name: reason for name, reason in misfits.items() if reason}
 
 
 def starts(named: Iterable[Named], space: Space, *, passes: int, pictures: int) -> tuple[Start, ...]:
-    """The recipes at the full length of a trial, each once.
+    """The recipes at the length of a trial, each once.
 
     Seed and recorded learning rates of a file are not taken over: a search has its own.
+
+    Raises:
+        InputError: The freeze epoch of a recipe without a length of its own lies behind the end of a trial.
     """
     found: list[Start] = []
     for source, config in named:
-        epochs = length_epochs(config.recipe, passes=passes, pictures=pictures)
-        recipe = config.recipe.rescaled(config.epochs or epochs, epochs)
-        params = space.params_of(recipe, epochs=epochs) or {}
-        start = Start(source, with_absolute_weights(recipe).to_dict(), epochs, params)
-        if all(start.recipe != other.recipe for other in found):
+        epochs = _epochs(config, passes=passes, pictures=pictures)
+        try:
+            recipe = config.recipe.rescaled(config.epochs or epochs, epochs)
+        except InputError as fault:
+            raise InputError(f"--start-from {source}: {fault} Its file may say its `epochs`.") from fault
+        start = Start(
+            source,
+            with_absolute_weights(recipe).to_dict(),
+            epochs,
+            space.params_of(recipe, epochs=epochs) or {},
+            space.outside(recipe, epochs=epochs),
+            config.epochs,
+        )
+        if all((start.recipe, epochs) != (other.recipe, other.epochs) for other in found):
             found.append(start)
     return tuple(found)
+
+
+def _epochs(config: TrialConfig, *, passes: int, pictures: int) -> int:
+    """The length of a trial in epochs of the recipe's own.
+
+    Where those are short ones, at most as many as its file asks for: they would become hundreds, each with a
+    validation, to make the search's passes.
+    """
+    longest = length_epochs(config.recipe, passes=passes, pictures=pictures)
+    if config.recipe.steps_per_epoch is None or config.epochs is None:
+        return longest
+    return min(config.epochs, longest)
+
+
+def stored_starts(folder: SearchFolder) -> tuple[Start, ...]:
+    """What a search that is to go on began with.
+
+    Raises:
+        FolderError: Its settings are damaged.
+    """
+    stored = folder.read_json(folder.settings_file)
+    try:
+        found = TypeAdapter(tuple[Start, ...]).validate_python(stored.get("starts", ()))
+        return tuple(replace(start, recipe=Recipe.model_validate(start.recipe).to_dict()) for start in found)
+    except (AttributeError, TypeError, ValueError) as fault:
+        raise FolderError(
+            f"{folder.settings_file} does not hold a search's starting recipes: {fault}"
+        ) from fault

@@ -17,11 +17,14 @@ from search.command import (
     NOTHING_FOUND,
     epoch_line,
     guarded,
+    hint_when_interrupted,
     runtime_on,
     say_model,
 )
 from search.folder import RESULTS, FolderError, SearchFolder, State
+from search.names import check_names
 from search.settings import Settings, from_options, name_after
+from spaces.errors import InputError
 from spaces.recipe_files import recipe_names
 
 if TYPE_CHECKING:
@@ -89,11 +92,12 @@ def _train(given: dict[str, Any]) -> int:
     finished = (_resume if given.pop("resume") else _start)(given, console)
     folder = SearchFolder(finished.folder)
     if finished.state is State.INTERRUPTED:
-        console.print(f"\nGo on with it:  python -m search.train --name {folder.path.name} --resume")
+        console.print(f"\nInterrupted. Go on with it:  {folder.settings().resume_command}")
         console.print(f"Leaderboard:  {folder.page_file}")
         return INTERRUPTED
     if finished.best is None:
         console.print("The training diverged: its loss was no longer a finite number. There is no model.")
+        console.print(f"Leaderboard:  {folder.page_file}")
         return NOTHING_FOUND
     say_model(console, folder, folder.model)
     return 0
@@ -103,26 +107,30 @@ def _start(given: dict[str, Any], console: Console) -> Finished:
     device, epochs = given.pop("device"), given.pop("epochs", None)
     if "recipe" not in given:
         raise FolderError(f"a RECIPE is missing: a file, or one of {', '.join(recipe_names())}.")
+    if epochs is not None and epochs < 1:
+        raise InputError(f"--epochs must be at least 1; received {epochs}.")
     recipe = given.pop("recipe")
+    name = name_after(Path(recipe).stem)
+    asked = from_options(given, name=name, space=None, start_from=(recipe,), trials=1)
+    settings = Settings.model_validate(asked)
+    folder = SearchFolder(RESULTS / settings.name)
+    if folder.path.exists():
+        SearchFolder.create(folder.path)  # refuses, before minutes go into the pictures
+    check_names(settings)
     # Only now: torch takes seconds to import, and a mistyped option should not.
     from search import alone
 
-    imports, seed = tuple(given.get("imports", ())), given.get("seed")
-    config = alone.load_config(recipe, imports=imports, epochs=epochs, seed=seed)
-    asked = from_options(
-        {**given, "seed": config.seed},
-        name=name_after(Path(recipe).stem),
-        space=None,
-        start_from=(recipe,),
-        trials=1,
-        max_epochs=config.epochs,
-    )
-    settings = Settings.model_validate(asked)
-    if (RESULTS / settings.name).exists():
-        SearchFolder.create(RESULTS / settings.name)  # refuses, before minutes go into the pictures
-    runtime = runtime_on(device)
-    heard = _printing(console, settings.max_epochs)
-    return alone.start(settings, config, recipe, console=console, runtime=runtime, heard=heard)
+    config = alone.load_config(recipe, imports=settings.imports, epochs=epochs, seed=given.get("seed"))
+    settings = settings.model_copy(update={"seed": config.seed, "max_epochs": config.epochs})
+    with hint_when_interrupted(folder, f"go on with it: {settings.resume_command}"):
+        return alone.start(
+            settings,
+            config,
+            recipe,
+            console=console,
+            runtime=runtime_on(device),
+            heard=_printing(console, settings.max_epochs),
+        )
 
 
 def _resume(given: dict[str, Any], console: Console) -> Finished:
@@ -130,11 +138,16 @@ def _resume(given: dict[str, Any], console: Console) -> Finished:
     if set(given) != {"name"}:
         raise FolderError("--resume goes on as it was asked for: give the --name, and --device if you like.")
     folder = SearchFolder.open(RESULTS / given["name"])
+    settings = folder.settings()
     from search import alone
 
-    console.print(f"Going on with {folder.path}.")
-    heard = _printing(console, folder.settings().max_epochs)
-    return alone.resume(folder, runtime=runtime_on(device), heard=heard)
+    with hint_when_interrupted(folder, f"go on with it: {settings.resume_command}"):
+        return alone.resume(
+            folder,
+            console=console,
+            runtime=runtime_on(device),
+            heard=_printing(console, settings.max_epochs),
+        )
 
 
 def _printing(console: Console, epochs: int) -> Callable[[dict[str, float]], None]:

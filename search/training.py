@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import time
@@ -15,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from search.folder import FolderError, SearchFolder
+from search.readings import note_reading
 from search.trials import kept_place
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig
@@ -140,7 +140,7 @@ def write_model(
         test = evaluate(fitted.model, recipe, data.part("test"), runtime=runtime)
         metrics = {
             "test": test,
-            "test_readings": _count_reading(folder, out, test),
+            "test_readings": note_reading(folder, out.name, test["accuracy"]),
             "trained_on": {
                 "parts": list(fitted.parts),
                 "pictures": len(data.part(*fitted.parts)),
@@ -182,14 +182,6 @@ def _state_file(out: Path, config: TrialConfig) -> Path:
     """Where the state of this very training is kept: of another seed, or other recorded drops, elsewhere."""
     digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
     return out.with_name(f".{out.name}.{digest}.checkpoint.pt")
-
-
-def _count_reading(folder: SearchFolder, out: Path, test: dict[str, Any]) -> int:
-    """Notes that the test part was read, and says how often that has happened."""
-    line = {"time": time.time(), "model": out.name, "accuracy": test["accuracy"]}
-    with folder.readings_file.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    return len(folder.readings_file.read_text(encoding="utf-8").splitlines())
 
 
 def _resume_from(path: Path) -> Checkpoint | None:

@@ -98,6 +98,10 @@ class Start:
     epochs: int
     params: dict[str, Any]
     """The parameters that give this recipe in the space; empty where it has values outside of the space."""
+    outside: list[str] = field(default_factory=list)
+    """These values, in words."""
+    own_epochs: int | None = None
+    """The length that its file asks for; None where it asks for none."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def settle_conditions(
     """
     sound = []
     for parameter in parameters:
-        found = _condition_faults(parameter, parameters, defaults, broken)
+        found = _condition_faults(parameter, parameters, defaults, broken, faults)
         faults += found
         if found:
             broken.add(parameter.path)
@@ -65,7 +65,11 @@ def settle_conditions(
 
 
 def _condition_faults(
-    parameter: Parameter, parameters: Sequence[Parameter], defaults: Mapping[str, Any], broken: set[str]
+    parameter: Parameter,
+    parameters: Sequence[Parameter],
+    defaults: Mapping[str, Any],
+    broken: set[str],
+    told: Sequence[Fault],
 ) -> list[Fault]:
     faults = []
     for path, wanted in parameter.when.items():
@@ -86,8 +90,9 @@ def _condition_faults(
         possible = [values for values in countable if values is not None]
         if path in defaults and all(other.when for other in there):
             possible.append((defaults[path],))
+        mistyped = [str(fault.received) for fault in told if path in fault.place]
         for value in wanted:
-            if not any(takes(values, value) for values in possible):
+            if not any(takes(values, value) for values in possible) and not near_misses(value, mistyped):
                 names = [shown(entry).strip('"') for values in possible for entry in values[:20]]
                 hint = name_hint(value, names)
                 faults.append(Fault(place, f"must be a value that {path} can have", value, hint))

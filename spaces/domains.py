@@ -14,10 +14,12 @@ from optuna.distributions import (
 )
 from optuna.trial import BaseTrial
 
-from spaces.faults import Place
+from spaces.faults import Place, shown
 from spaces.recipe import Scalar
 
 Value = Scalar | None
+_LISTED = 4
+"""Of a choice's values in words."""
 
 
 def same(one: Any, other: Any) -> bool:
@@ -84,6 +86,12 @@ class Range:
         """Where a space file has this value."""
         return (self.kind,)
 
+    def in_words(self) -> str:
+        """Such as `0.001 to 0.1`."""
+        step = "" if self.step is None else f" in steps of {self.step:g}"
+        share = " of the training" if self.kind == "share" else ""
+        return f"{self.low:g} to {self.high:g}{step}{share}"
+
     def to_dict(self) -> dict[str, Any]:
         """As a space file has it."""
         step = {} if self.step is None else {"step": self.step}
@@ -123,6 +131,11 @@ class Choice:
     def place_of(self, value: Value) -> Place:
         """Where a space file has this value."""
         return ("choice", next(index for index, entry in enumerate(self.values) if same(entry, value)))
+
+    def in_words(self) -> str:
+        """Such as `16, 32, 64`."""
+        more = ", ..." if len(self.values) > _LISTED else ""
+        return ", ".join(map(shown, self.values[:_LISTED])) + more
 
     def to_dict(self) -> dict[str, Any]:
         """As a space file has it."""

@@ -53,10 +53,13 @@ def network_faults(recipe: Recipe, extra_models: Collection[str]) -> list[Fault]
     if model.name in FAMILIES:
         args = {name: value for name, value in model.args.items() if name not in _RESERVED}
         return faults + FAMILIES[model.name].check(args, recipe.geometry.size_px)
-    return faults + _name_faults(model.name, extra_models)
+    return faults + name_faults(model.name, extra_models)
 
 
-def _name_faults(name: str, extra_models: Collection[str]) -> list[Fault]:
+def name_faults(name: str, extra_models: Collection[str]) -> list[Fault]:
+    """What is wrong with the network's name."""
+    if name in FAMILIES or name in extra_models:
+        return []
     architecture, _, tag = name.partition(".")
     known = timm_models().get(architecture)
     if known is None:

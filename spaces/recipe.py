@@ -6,12 +6,18 @@ trained: no seed, no number of epochs, no device. YAML in, YAML out, with an exa
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from spaces.augment import Augment
+from spaces.errors import InputError
 from spaces.part import Part, Positive, Scalar, Share
+
+_PATH_CHARACTERS = 4096
+"""No operating system takes longer paths."""
 
 
 class Model(Part):
@@ -39,6 +45,17 @@ class Model(Part):
     args: dict[str, Scalar] = Field(default_factory=dict)
     """Keyword arguments of the registered model, such as `width`."""
 
+    @field_validator("weights")
+    @classmethod
+    def _a_path(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        unknown_user = os.path.expanduser(text).startswith("~")
+        if not text or "\0" in text or len(text) > _PATH_CHARACTERS or unknown_user:
+            rule = "must be the path of a file or folder, and a `~` in front that of a known user"
+            raise PydanticCustomError("path", rule)
+        return text
+
 
 class Geometry(Part):
     """How a picture of any shape becomes the square that the network sees."""
@@ -63,13 +80,13 @@ class Optim(Part):
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     """Of optimizers that have one; those of Adam's kind keep their own betas, and `one_cycle` has its own."""
-    batch_size: Annotated[int, Field(ge=1)] = 64
-    """Pictures a step, over all workers together."""
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    """Pictures a step, over all workers together; a batch norm learns nothing from a single one."""
     head_lr_mult: Positive = 1.0
     """The last layer learns at `lr` times this."""
     backbone_lr_mult: Positive = 1.0
     """Every other layer learns at `lr` times this."""
-    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    layer_decay: Annotated[float, Field(ge=0.1, le=1.0)] = 1.0
     """Each block of the backbone learns at this many times the rate of the block behind it (Clark et al.
     2020, "ELECTRA"); 1: all alike."""
     clip_norm: Positive | None = None
@@ -98,7 +115,8 @@ class Freeze(Part):
     """Which parts of the network rest, and until when."""
 
     epoch: Annotated[int, Field(ge=0)] = 0
-    """The head alone trains during the first `epoch` epochs; 0 freezes nothing."""
+    """The head alone trains during the first `epoch` epochs: 0 freezes nothing, and with as many as the
+    training has the head alone is trained."""
     then: Literal["all", "last_stage", "last_two_stages", "gradual"] = "all"
     """What joins the head after that, by timm's own grouping of the network into stages. `gradual`: one stage
     after the other, from the last to the first, evenly spaced so that all train from epoch 2 x `epoch`
@@ -146,8 +164,23 @@ class Recipe(Part):
     """Which weights the training ends with: the last ones, or those with the lowest validation loss."""
 
     def rescaled(self, old_epochs: int, new_epochs: int) -> Recipe:
-        """The same recipe for a training of another length: the freeze epoch keeps its share of it."""
-        epoch = round(self.freeze.epoch * new_epochs / old_epochs)
+        """The same recipe for a training of another length: the freeze epoch keeps its share of it.
+
+        Where a part of the training has the head alone and a part has not, both are left at least an epoch.
+
+        Raises:
+            InputError: The freeze epoch lies behind the end of the training.
+        """
+        epoch = self.freeze.epoch
+        if epoch > old_epochs:
+            raise InputError(
+                f"freeze.epoch must be at most the {old_epochs} epochs of the training; received {epoch}. "
+                "With as many, the head alone is trained."
+            )
+        if 0 < epoch < old_epochs:
+            epoch = min(max(round(epoch * new_epochs / old_epochs), 1), new_epochs - 1)
+        else:
+            epoch = epoch * new_epochs // old_epochs
         return self.model_copy(update={"freeze": self.freeze.model_copy(update={"epoch": epoch})})
 
     def to_dict(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ and the accuracy seen.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Self
@@ -98,8 +99,17 @@ def with_absolute_weights(recipe: Recipe) -> Recipe:
     """The same recipe with the path of its weights seen from the current folder: trials run in others."""
     if recipe.model.weights is None:
         return recipe
-    path = str(Path(recipe.model.weights).expanduser().resolve())
+    path = os.path.realpath(os.path.expanduser(recipe.model.weights))
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": path})})
+
+
+def _length_faults(config: TrialConfig) -> list[Fault]:
+    """What of the recipe does not go with the length that its file says."""
+    frozen = config.recipe.freeze.epoch
+    if config.epochs is None or frozen <= config.epochs:
+        return []
+    rule = f"must be at most epochs, which is {config.epochs}"
+    return [Fault(("recipe", "freeze", "epoch"), rule, frozen, "With as many, the head alone is trained.")]
 
 
 def _trial(document: Document, extra_models: Collection[str]) -> TrialConfig:
@@ -111,6 +121,8 @@ def _trial(document: Document, extra_models: Collection[str]) -> TrialConfig:
     except ValidationError as error:
         told = {fault.place for fault in faults}
         faults += [fault for fault in faults_of(error, TrialConfig, document.data) if fault.place not in told]
+    else:
+        faults += _length_faults(config)
     if faults:
         raise document.error(faults)
     return config

@@ -7,15 +7,16 @@ one of the values named there. Where no parameter is active, the recipe keeps th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
-from spaces.domains import Choice, Fixed
+from spaces.domains import Choice, Fixed, Range, Value
 from spaces.families import FAMILIES
+from spaces.faults import shown
 from spaces.flat import ARGS, flatten, unflatten
 from spaces.parameters import Parameter
 from spaces.recipe import Recipe
@@ -43,7 +44,9 @@ class Space:
             trial: An Optuna trial; afterwards `trial.params` is what `recipe` takes.
             epochs: Full length of the training, for parameters that are a share of it.
         """
-        return self._recipe(lambda parameter: _suggest(parameter, trial), epochs)
+        return self._recipe(
+            lambda parameter, domain: domain.resolve(domain.suggest(trial, parameter.name), epochs)
+        )
 
     def recipe(self, params: Mapping[str, Any], *, epochs: int) -> Recipe:
         """The recipe that a trial with these parameters had: the same as `suggest` returned.
@@ -54,13 +57,13 @@ class Space:
         self.distributions(params)
         used = set()
 
-        def recorded(parameter: Parameter) -> Any:
+        def recorded(parameter: Parameter, domain: Range | Choice) -> Any:
             if parameter.name not in params:
                 raise ValueError(f"{parameter.name} must be given for space {self.name}; received {params}")
             used.add(parameter.name)
-            return params[parameter.name]
+            return domain.resolve(params[parameter.name], epochs)
 
-        recipe = self._recipe(recorded, epochs)
+        recipe = self._recipe(recorded)
         if unused := set(params) - used:
             raise ValueError(f"{sorted(unused)} must not be given with the others for space {self.name}")
         return recipe
@@ -76,19 +79,19 @@ class Space:
         Returns:
             What `recipe` takes; None when no parameters give this recipe.
         """
-        wanted = _values(recipe)
-        params: dict[str, Any] = {}
+        params, outside = self._located(recipe, epochs)
+        return None if outside else params
 
-        def taken(parameter: Parameter) -> Any:
-            assert not isinstance(parameter.domain, Fixed)
-            params[parameter.name] = parameter.domain.drawn_for(wanted[parameter.path], epochs)
-            return params[parameter.name]
+    def outside(self, recipe: Recipe, *, epochs: int) -> list[str]:
+        """The values of a recipe that the space does not give, in words, by dotted name.
 
-        try:
-            made = self._recipe(taken, epochs)
-        except (KeyError, ValueError):  # it has no value at this place, or one that cannot be drawn
-            return None
-        return params if _values(made) == wanted else None
+        Each with what the space gives there: `optim.weight_decay 0.0 (0.001 to 0.1)`. None where `params_of`
+        finds parameters.
+
+        Args:
+            epochs: Full length of the training that the recipe's freeze epoch is part of.
+        """
+        return self._located(recipe, epochs)[1]
 
     def distributions(self, params: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         """Optuna's distribution of each of the parameters, to put a recorded trial back into a study.
@@ -128,15 +131,20 @@ class Space:
         """Every picture size that a recipe can have, in pixels, smallest first."""
         return sorted(self._reachable("geometry.size_px"))
 
-    def without_models(self, names: Collection[str]) -> Space:
-        """The same space without these networks, wherever there is a choice of others."""
+    def without(self, is_lost: Callable[[Parameter, Value], bool]) -> Space:
+        """The same space without these values of its parameters, wherever there are others.
+
+        Of whole numbers only the lowest and the highest can be left out.
+        """
         parameters = []
         for parameter in self.parameters:
             domain = parameter.domain
-            if parameter.path == "model.name" and isinstance(domain, Choice):
-                left = tuple(name for name in domain.values if name not in names)
-                parameter = replace(parameter, domain=Choice(left or domain.values))
-            parameters.append(parameter)
+            left = [value for value in domain.values or () if not is_lost(parameter, value)]
+            if left and isinstance(domain, Choice):
+                domain = Choice(tuple(left))
+            elif left and isinstance(domain, Range):
+                domain = replace(domain, low=cast(int, left[0]), high=cast(int, left[-1]))
+            parameters.append(replace(parameter, domain=domain))
         return replace(self, parameters=tuple(parameters))
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,26 +167,44 @@ class Space:
     def _reachable(self, path: str) -> set[Any]:
         return {values[path] for values in worlds(self.defaults, self.parameters, {path})}
 
-    def _recipe(self, drawn: Callable[[Parameter], Any], epochs: int) -> Recipe:
+    def _located(self, recipe: Recipe, epochs: int) -> tuple[dict[str, Any], list[str]]:
+        """The parameters that give a recipe's values, as far as there are any, and the values outside."""
+        wanted = _with_default_args(flatten(recipe.to_dict()))
+        params: dict[str, Any] = {}
+        outside: dict[str, str] = {}
+
+        def taken(parameter: Parameter, domain: Range | Choice) -> Any:
+            value = wanted.get(parameter.path)
+            try:
+                params[parameter.name] = domain.drawn_for(value, epochs)
+            except ValueError:
+                outside[parameter.path] = f"{parameter.path} {shown(value)} ({domain.in_words()})"
+            return value  # as if the space gave it: what depends on it is judged by it
+
+        made = _with_default_args(self._values(taken))
+        for path in sorted(made.keys() | wanted.keys()):
+            here, there = wanted.get(path), made.get(path)
+            if here != there and path not in outside:
+                outside[path] = f"{path} {shown(here)} (only {shown(there)})"
+        return params, list(outside.values())
+
+    def _recipe(self, given: Callable[[Parameter, Range | Choice], Any]) -> Recipe:
+        return Recipe.model_validate(unflatten(self._values(given)))
+
+    def _values(self, given: Callable[[Parameter, Range | Choice], Any]) -> dict[str, Any]:
+        """A recipe's values by dotted name, where those of active parameters that are drawn are given."""
         values = dict(self.defaults)
         for parameter in self.parameters:
             if parameter.active(values):
                 domain = parameter.domain
                 values[parameter.path] = (
-                    domain.value if isinstance(domain, Fixed) else domain.resolve(drawn(parameter), epochs)
+                    domain.value if isinstance(domain, Fixed) else given(parameter, domain)
                 )
-        return Recipe.model_validate(unflatten(values))
+        return values
 
 
-def _values(recipe: Recipe) -> dict[str, Any]:
-    """A recipe's values by dotted name, with the defaults of our own networks' arguments filled in."""
-    values = flatten(recipe.to_dict())
-    if recipe.model.name in FAMILIES:
-        args = FAMILIES[recipe.model.name].with_defaults(recipe.model.args)
-        values |= {f"{ARGS}{name}": value for name, value in args.items()}
-    return values
-
-
-def _suggest(parameter: Parameter, trial: BaseTrial) -> Any:
-    assert not isinstance(parameter.domain, Fixed)
-    return parameter.domain.suggest(trial, parameter.name)
+def _with_default_args(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's values by dotted name, with the arguments that our own networks have by default."""
+    family = FAMILIES.get(values.get("model.name", ""))
+    defaults = family.with_defaults({}) if family else {}
+    return {f"{ARGS}{name}": value for name, value in defaults.items()} | dict(values)

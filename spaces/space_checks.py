@@ -10,6 +10,7 @@ from spaces.checks import sift_recipe
 from spaces.domains import Domain, Range, takes
 from spaces.faults import ABSENT, Fault, Place, shown
 from spaces.flat import unflatten
+from spaces.network_checks import name_faults
 from spaces.parameters import Parameter
 from spaces.rules import GROUPS, Group
 from spaces.worlds import worlds
@@ -22,8 +23,12 @@ ANY_NAME = "any"
 """Stands for the network where no rule looks at it."""
 
 
-def field_faults(path: str, domain: Domain) -> list[Fault]:
-    """The values of the domain that a recipe cannot hold at this dotted name."""
+def field_faults(path: str, domain: Domain, extra_models: Collection[str]) -> list[Fault]:
+    """The values of the domain that a recipe cannot hold at this dotted name.
+
+    Args:
+        extra_models: Names of the user's own networks.
+    """
     of_length = path == "freeze.epoch"
     if of_length != (isinstance(domain, Range) and domain.kind == "share"):
         rule = "must be a share of the trial's length" if of_length else "goes only with freeze.epoch"
@@ -33,7 +38,9 @@ def field_faults(path: str, domain: Domain) -> list[Fault]:
         return []
     faults: dict[tuple[Place, str], Fault] = {}  # both ends of a range may break the same rule
     for value in (domain.low, domain.high) if isinstance(domain, Range) else domain.values:
-        found, _ = sift_recipe(unflatten({NAME: ANY_NAME, path: value}))
+        found, recipe = sift_recipe(unflatten({NAME: ANY_NAME, path: value}))
+        if path == NAME and recipe is not None and not found:
+            found = name_faults(recipe.model.name, extra_models)
         for fault in found:
             place = domain.place_of(value)
             faults.setdefault((place, fault.rule), Fault(place, fault.rule, value, fault.hint))

@@ -17,7 +17,8 @@ The form of a file, by example:
       freeze.epoch: {share: [0, 0.5]}           # of the trial's full length
 
 All conditions of a `when` must hold; a list means any of its values. In a choice of networks `resnet*` stands
-for all known ones whose names match, in a condition on `model.name` for those that this space has.
+for all known ones whose names match, in a condition on `model.name` for those that this space has; `not
+resnet*d` beside it leaves some of them out.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from spaces.conditions import parse_when, settle_conditions
 from spaces.domain_files import parse_domain
 from spaces.faults import Fault, Place, name_hint, near_misses
 from spaces.flat import ARGS, flatten, is_recipe_path, recipe_paths
+from spaces.network_checks import name_faults
 from spaces.parameters import Parameter
 from spaces.space import Space
 from spaces.space_checks import check_combinations, field_faults
@@ -74,20 +76,25 @@ def _parse(data: Mapping[str, Any], name: str, extra_models: Collection[str], fa
     description = data.get("description", "")
     if not isinstance(description, str):
         faults.append(Fault(("description",), "must be text", description))
-    base, defaults, broken = _parse_base(data.get("base", {}), faults)
+    base, defaults, broken = _parse_base(data.get("base", {}), extra_models, faults)
     given = data.get("parameters")
     indices: dict[Place, list[int]] = {}
     if isinstance(given, dict):
         pretrained = defaults["model.pretrained"]
         given, indices = expand_choices(given, extra_models, pretrained=pretrained)
-    parameters = expand_conditions(_parse_parameters(given, broken, faults), defaults)
+    parameters = expand_conditions(_parse_parameters(given, extra_models, broken, faults), defaults)
     parameters = settle_conditions(parameters, defaults, broken, faults)
+    broken |= {
+        str(fault.place[1]) for fault in faults if len(fault.place) > 1 and fault.place[0] == "parameters"
+    }
     faults += check_combinations(parameters, defaults, broken, extra_models)
     faults[:] = [as_written(fault, indices) for fault in faults]
     return Space(name, str(description), base, tuple(parameters), defaults)
 
 
-def _parse_base(base: Any, faults: list[Fault]) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
+def _parse_base(
+    base: Any, extra_models: Collection[str], faults: list[Fault]
+) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
     """The base, a whole recipe's values by dotted name, and the dotted names that are faulty."""
     if not isinstance(base, dict):
         faults.append(Fault(("base",), "must be a mapping", base))
@@ -98,6 +105,8 @@ def _parse_base(base: Any, faults: list[Fault]) -> tuple[dict[str, Any], dict[st
     if recipe is None:
         recipe = sift_recipe({"model": {"name": _NO_NAME}})[1]
     assert recipe is not None
+    if recipe.model.name != _NO_NAME:
+        found += name_faults(recipe.model.name, extra_models)
     if recipe.freeze.epoch:
         rule = "must be left to a parameter, as a share of the trial's length"
         hint = "Write freeze.epoch: {share: [0.2, 0.2]} under parameters."
@@ -110,7 +119,10 @@ def _parse_base(base: Any, faults: list[Fault]) -> tuple[dict[str, Any], dict[st
     return base, defaults, broken
 
 
-def _parse_parameters(given: Any, broken: set[str], faults: list[Fault]) -> list[Parameter]:
+def _parse_parameters(
+    given: Any, extra_models: Collection[str], broken: set[str], faults: list[Fault]
+) -> list[Parameter]:
+    """The parameters that make sense. Faults are added, and the dotted names of the others to `broken`."""
     if not isinstance(given, dict) or not given:
         faults.append(Fault(("parameters",), "must be a mapping with at least one parameter", given))
         return []
@@ -128,7 +140,8 @@ def _parse_parameters(given: Any, broken: set[str], faults: list[Fault]) -> list
         for index, entry in enumerate(alternatives):
             many = len(alternatives) > 1
             at = (*place, index) if isinstance(entries, list) else place
-            parameter, found = _parse_parameter(path, f"{path}@{index + 1}" if many else path, entry, at)
+            name = f"{path}@{index + 1}" if many else path
+            parameter, found = _parse_parameter(path, name, entry, at, extra_models)
             faults += found
             if parameter is None:
                 broken.add(path)
@@ -137,7 +150,9 @@ def _parse_parameters(given: Any, broken: set[str], faults: list[Fault]) -> list
     return parameters
 
 
-def _parse_parameter(path: str, name: str, entry: Any, place: Place) -> tuple[Parameter | None, list[Fault]]:
+def _parse_parameter(
+    path: str, name: str, entry: Any, place: Place, extra_models: Collection[str]
+) -> tuple[Parameter | None, list[Fault]]:
     """The parameter, or None where it makes no sense at all, and what is wrong with it."""
     if not isinstance(entry, dict):
         return None, [Fault(place, "must be a mapping such as {float: [0, 1]}", entry)]
@@ -149,5 +164,5 @@ def _parse_parameter(path: str, name: str, entry: Any, place: Place) -> tuple[Pa
     if domain is None or faults:
         return None, [fault.under(*place) for fault in faults]
     return Parameter(path, name, domain, when, place), [
-        fault.under(*place) for fault in field_faults(path, domain)
+        fault.under(*place) for fault in field_faults(path, domain, extra_models)
     ]

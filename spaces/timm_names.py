@@ -1,4 +1,4 @@
-"""timm's models, read from a table, so that a recipe can be checked without importing timm or torch.
+"""timm's classifiers, read from a table, so that a recipe can be checked without importing timm or torch.
 
 The table is written by `python -m trainables.catalogue`.
 """
@@ -62,7 +62,7 @@ class TimmModel:
 
 @cache
 def timm_models() -> dict[str, TimmModel]:
-    """All of timm's models by name, without tags."""
+    """All of timm's models that can classify, by name, without tags."""
     with TABLE.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(line for line in file if not line.startswith("#"))
         models = map(TimmModel.from_row, rows)

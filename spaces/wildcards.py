@@ -1,6 +1,7 @@
 """Wildcards in space files: `resnet*` stands for many networks, in choices of `model.name` and in conditions.
 
-One that matches nothing stays as it is, and is then told as a name that does not exist.
+`not resnet*d` beside it leaves some of them out again; names that are written out stay. What matches nothing
+stays as it is, and is then told as a name that does not exist.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from spaces.parameters import Parameter
 from spaces.timm_names import timm_models
 
 _NAME = "model.name"
+_NOT = "not "
 _PLACE: Place = ("parameters", _NAME)
 
 
@@ -88,18 +90,30 @@ def _expand(
     Args:
         other_names: Where none of `names` matches, these are tried.
     """
+    left_out = {
+        name
+        for value in values
+        if _excludes(value)
+        for name in _matching(value.removeprefix(_NOT), names, other_names)
+    }
     expanded: list[tuple[int, Any]] = []
     for index, value in enumerate(values):
-        if not isinstance(value, str) or not any(mark in value for mark in "*?["):
-            expanded.append((index, value))
-            continue
-        matching = _matching(value, names) or _matching(value, other_names)
+        stands_for_others = isinstance(value, str) and any(mark in value for mark in "*?[")
+        matching: list[str] = []
+        if stands_for_others or _excludes(value):
+            matching = _matching(value.removeprefix(_NOT), names, other_names)
         if not matching:
             expanded.append((index, value))
-        there = {name for _, name in expanded if isinstance(name, str)}
-        expanded += [(index, name) for name in matching if name not in there and name not in values]
+        elif not _excludes(value):
+            there = {name for _, name in expanded if isinstance(name, str)} | left_out
+            expanded += [(index, name) for name in matching if name not in there and name not in values]
     return expanded
 
 
-def _matching(pattern: str, names: Collection[str]) -> list[str]:
-    return sorted({name for name in names if fnmatchcase(name, pattern)})
+def _excludes(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(_NOT)
+
+
+def _matching(pattern: str, names: Collection[str], other_names: Collection[str]) -> list[str]:
+    matching = {name for name in names if fnmatchcase(name, pattern)}
+    return sorted(matching or {name for name in other_names if fnmatchcase(name, pattern)})

@@ -22,6 +22,7 @@ from PIL import Image
 
 from search import evaluate, leaderboard, predict, preview, records, retrain, run, train
 from search import list as listing
+from search.command import guarded, hint_when_interrupted
 from search.final import choose
 from search.final import retrain as retrain_model
 from search.folder import FolderError, SearchFolder
@@ -99,6 +100,43 @@ def test_help_fits_a_terminal_and_names_the_command(
     text = capsys.readouterr().out
     assert text.startswith("usage: python -m search.")
     assert max(map(len, text.splitlines())) <= 110
+
+
+BEFORE_AND_WITHIN = """
+import signal, sys
+sys.argv[0] = "-m"  # as `python -m` has it while it imports the command's package
+import search
+print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)
+from search.command import guarded
+print(guarded(lambda: signal.raise_signal(signal.SIGINT)))
+"""
+
+
+def test_ctrl_c_prints_no_traceback_while_a_command_is_being_imported_nor_later() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", BEFORE_AND_WITHIN],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (found.stdout, found.stderr) == ("True\n130\n", "interrupted\n")
+
+
+def test_ctrl_c_says_how_to_go_on_where_there_is_something_to_go_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SearchFolder(tmp_path)
+
+    def command() -> int:
+        with hint_when_interrupted(folder, "go on with it: do so"):
+            raise KeyboardInterrupt
+
+    assert guarded(command) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    folder.records_file.touch()
+    assert guarded(command) == 130
+    assert capsys.readouterr().err == "interrupted; go on with it: do so\n"
 
 
 @pytest.fixture
@@ -256,6 +294,7 @@ def test_a_retrained_winner_has_its_scores_beside_it(desk: Desk, search: SearchF
     said = (desk.folder / "said-retrain.txt").read_text()
     assert f"accuracy {test['accuracy']:.4f}" in said
     assert "(read 1 time so far)" in said
+    assert "been read" in search.page_file.read_text(encoding="utf-8")
     assert list(search.path.glob(".model*")) == []
 
 
@@ -427,7 +466,23 @@ def test_evaluating_classes_that_the_model_does_not_know_is_refused(
     toy_folder(tmp_path / "pictures", 30)
     (tmp_path / "pictures" / CLASSES[0]).rename(tmp_path / "pictures" / "zebra")
     assert evaluate.main(["results/toy/model", "--data", str(tmp_path / "pictures")]) == 2
-    assert "does not know: zebra. It knows: class 0, class 1, class 2" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "does not know: zebra. It knows: class 0, class 1, class 2" in error
+    assert "To leave them out: --classes 'class 1,class 2'" in error
+
+
+@pytest.mark.slow
+def test_a_model_of_some_classes_is_evaluated_on_those_that_are_asked_for(
+    search: SearchFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy_folder(tmp_path / "pictures", 30)
+    (tmp_path / "pictures" / CLASSES[0]).rename(tmp_path / "pictures" / "zebra")
+    count = len(list(tmp_path.glob("pictures/class */*.png")))
+    arguments = ["results/toy/model", "--data", str(tmp_path / "pictures"), "--classes", "class 1,class 2"]
+    assert evaluate.main(arguments) == 0
+    assert capsys.readouterr().out.startswith(f"{count} pictures (all) of class 1, class 2 only, 0 skipped")
+    assert evaluate.main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["test"]["n"] == count
 
 
 @pytest.mark.slow

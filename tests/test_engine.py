@@ -14,7 +14,6 @@ import pytest
 from search import records
 from search.engine import Engine, length_epochs
 from search.policy.asha import Decision
-from search.policy.sampler import NothingFitsError
 from search.trials import METRICS, Epoch, Outcome, Start, Trial, ranked
 from spaces.recipe import Optim, Recipe
 from spaces.space import Space
@@ -489,11 +488,27 @@ def test_draws_that_did_not_fit_mislead_no_later_suggestion(tmp_path: Path, sear
         assert frozen.params == entry.trial.params
 
 
-def test_where_nothing_fits_the_search_says_so(path: Path, searched: Space) -> None:
-    driven = engine(path, searched, fits=lambda recipe: False)
-    with pytest.raises(NothingFitsError, match="none of 100 recipes drawn from space space is within"):
-        driven.ask()
-    assert records.read(path).trials == {}
+def test_where_nothing_more_fits_the_search_ends_and_says_why(path: Path, searched: Space) -> None:
+    allowed = iter([True] * 5)
+    driven = finish(engine(path, searched, fits=lambda recipe: next(allowed, False)))
+    assert driven.finished
+    assert driven.trials == len(driven.records) == 5
+    assert driven.cut_short == ("none of 100 recipes drawn for trial 5 from space space is within the limits")
+    assert_whole(driven, path)
+    # With more room it goes on.
+    assert len(finish(engine(path, searched, trials=8)).records) == 8
+
+
+def test_trials_that_run_go_on_where_nothing_more_fits(path: Path, searched: Space) -> None:
+    allowed = iter([True])
+    driven = engine(path, searched, fits=lambda recipe: next(allowed, False))
+    running = driven.ask()
+    assert running is not None
+    assert driven.ask() is None
+    assert not driven.finished
+    driven.report(epoch(running.number, 1))
+    driven.end(running.number, Outcome.COMPLETE)
+    assert driven.finished
 
 
 # Which weights a trial comes out with.

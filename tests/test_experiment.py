@@ -50,8 +50,9 @@ def plan(tmp_path: Path) -> Plan:
         tmp_path / "pictures",
         Prepared(split, ["a", "b"], report),
         Networks(None, None, classes=2, device=torch.device("cpu")),
-        too_large=(),
+        over_limits=(),
         starts=(Start("own.yaml", trial(0).recipe, 12, {}),),
+        left_out={},
         weights={"/weights/a.pth": "0" * 64},
     )
 
@@ -130,6 +131,25 @@ def test_what_is_written_before_the_first_trial_is_enough_to_go_on_from(
     assert len(folder.records().sessions) == 2
 
 
+def test_a_search_that_finds_nothing_more_within_its_limits_ends_with_results(
+    plan: Plan, results: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    limited = replace(
+        plan,
+        settings=settings(max_params=1),
+        networks=Networks(1, None, classes=2, device=torch.device("cpu")),
+        starts=(),
+    )
+    without_ray(monkeypatch)
+    monkeypatch.setattr(experiment, "run", lambda engine, *arguments, **options: engine.ask())
+    finished = start(limited, results=results)
+    assert finished.state is State.FINISHED
+    assert (finished.folder / "leaderboard.html").exists()
+    said = " ".join(capfd.readouterr().out.split())
+    assert "The search ends with 0 of 16 trials: none of 100 recipes drawn for trial 0" in said
+    assert "python -m search.run --name mine --resume, with a higher --max-params" in said
+
+
 def test_a_folder_that_is_in_use_is_not_resumed(
     plan: Plan, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,8 +200,8 @@ def test_what_decides_on_no_trial_may_change(folder: SearchFolder, plan: Plan, c
         ({"classes": ("a", "b")}, r"classes was None and is \('a', 'b'\)"),
         ({"min_per_class": 5}, "min_per_class was 10 and is 5"),
         ({"imports": ("odd",)}, r"imports was \(\) and is \('odd',\)"),
-        ({"max_params": 10**6}, "max_params was None and is 1000000"),
-        ({"max_latency_ms": 2.5}, "max_latency_ms was None and is 2.5"),
+        ({"max_params": 10**6}, "--max-params is lower than it was, and trials may be over it"),
+        ({"max_latency_ms": 2.5}, "--max-latency-ms is lower than it was, and trials may be over it"),
         ({"trials": 2}, "--trials 2 is fewer than the 3 that it has"),
     ],
 )
@@ -190,6 +210,16 @@ def test_a_setting_that_matters_may_not_change(
 ) -> None:
     with pytest.raises(FolderError, match=rf"cannot be resumed: {said}\. .* under another --name"):
         refuse_changes(folder, replace(plan, settings=settings(**changes)))
+
+
+@pytest.mark.parametrize("raised", [{"max_params": 2000}, {"max_params": None}, {"max_params": 1000}])
+def test_a_limit_may_be_raised(plan: Plan, results: Path, raised: Any) -> None:
+    limited = replace(plan, settings=settings(max_params=1000))
+    folder = SearchFolder.create(results / plan.settings.name)
+    experiment._write_plan(folder, limited)
+    refuse_changes(folder, replace(plan, settings=settings(**raised)))
+    with pytest.raises(FolderError, match="--max-params is lower than it was"):
+        refuse_changes(folder, replace(plan, settings=settings(max_params=999)))
 
 
 def test_all_that_has_changed_is_named_at_once(folder: SearchFolder, plan: Plan, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from search import retrain as command
@@ -16,10 +17,13 @@ from search.records import RecordFile
 from search.results import config_of
 from search.training import _state_file
 from search.trials import Outcome, Trial, TrialRecord
+from spaces.errors import InputError
 from spaces.faults import SpaceError
 from spaces.recipe import Recipe
+from spaces.recipe_files import TrialConfig
 from tests.simulated import record, search_folder, trial
 from tests.toy_pictures import CPU, tiny_recipe, toy_pictures
+from trainables.data import write_split
 from trainables.loop import TrainData, train
 
 PLATEAU = {"name": "plateau", "factor": 0.5, "patience_epochs": 0}
@@ -148,6 +152,19 @@ def test_a_recipe_without_a_length_gets_that_of_the_search(folder: SearchFolder)
     choice = choose(folder, config="default")
     assert (choice.config.epochs, choice.trial, choice.out) == (12, None, "model-default")
     assert choose(folder, config="default", epochs=3).config.epochs == 3
+
+
+def test_without_a_length_short_epochs_make_the_searchs_passes(folder: SearchFolder, tmp_path: Path) -> None:
+    recipe = tiny_recipe(optim={"batch_size": 10}, freeze={"epoch": 30})
+    TrialConfig(recipe=recipe.model_copy(update={"steps_per_epoch": 4})).save(tmp_path / "short.yaml")
+    parts = ["train"] * 70 + ["validation"] * 20 + ["selection"] * 10 + ["test"] * 40
+    rows = [(f"{row}.png", "a", str(row), part) for row, part in enumerate(parts)]
+    write_split(pd.DataFrame(rows, columns=["file", "class", "group", "part"]), folder.split_file)
+    # A retrain learns from 100 pictures: ten steps a pass, and twelve passes are 120 steps.
+    assert choose(folder, config=str(tmp_path / "short.yaml")).config.epochs == 30
+    TrialConfig(recipe=recipe).save(tmp_path / "whole.yaml")
+    with pytest.raises(InputError, match=r"freeze.epoch must be at most the 12 epochs of the training"):
+        choose(folder, config=str(tmp_path / "whole.yaml"))
 
 
 def test_a_config_file_brings_its_length_seed_and_drops(folder: SearchFolder, tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from spaces.recipe import Recipe
 from spaces.timm_names import timm_models
 from tests.toy_pictures import tiny_recipe
 from trainables.models import download, size
+from trainables.models import dry_run as dry_run_module
 from trainables.models.create import create_model
+from trainables.models.dry_run import dry_run
 from trainables.models.errors import ModelError
 from trainables.models.size import TIMED, WARM_UP, latency_ms, parameters
 
@@ -78,6 +80,49 @@ def test_latency_is_the_median_of_the_passes_after_the_warm_up(monkeypatch: pyte
     assert latency_ms(recipe("plain_cnn", 40), 3, torch.device("cpu")) == pytest.approx(
         WARM_UP + TIMED // 2 + 1
     )
+
+
+def test_a_network_that_cannot_take_its_pictures_is_refused() -> None:
+    dry_run(recipe("pvt_v2_b0", 64), 3)
+    with pytest.raises(
+        ModelError, match=r"'pvt_v2_b0' cannot take pictures of 20 px .* \(it was made for 224"
+    ):
+        dry_run(recipe("pvt_v2_b0", 20), 3)
+    growing = recipe("pvt_v2_b0", 64)
+    growing = growing.model_copy(update={"geometry": growing.geometry.model_copy(update={"start_px": 20})})
+    with pytest.raises(ModelError, match="cannot take pictures of 20 px"):
+        dry_run(growing, 3)
+
+
+def test_only_a_network_that_fails_on_real_pictures_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Picky(nn.Linear):
+        """It looks at values, which shapes alone do not have."""
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images * images.mean().item()
+
+    made: list[torch.device] = []
+
+    def making(*args: Any, **keywords: Any) -> nn.Module:
+        made.append(torch.get_default_device())
+        return Picky(2, 2)
+
+    monkeypatch.setattr(dry_run_module, "create_model", making)
+    dry_run(recipe("test_resnet"), 3)
+    assert [device.type for device in made] == ["meta", "cpu"]
+
+
+@pytest.mark.parametrize("name", ["plain_cnn", "small_resnet", "test_vit", "test_convnext", "levit_128s"])
+def test_shapes_alone_are_enough_for_ordinary_networks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def making(*args: Any, **keywords: Any) -> nn.Module:
+        made.append(torch.get_default_device().type)
+        return create_model(*args, **keywords)
+
+    monkeypatch.setattr(dry_run_module, "create_model", making)
+    dry_run(recipe(name, 224 if name.startswith("levit") else 64), 3)
+    assert made == ["meta"]
 
 
 @pytest.fixture

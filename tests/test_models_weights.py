@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from trainables.checkpoint import Checkpoint
 from trainables.export import export
 from trainables.models.create import create_model
 from trainables.models.errors import ModelError
+from trainables.models.weights import weights_file
 
 assert trainables.models.__all__
 
@@ -81,6 +83,21 @@ def saved(model: nn.Module, kind: str, folder: Path) -> Path:
             "plain": state,
             "state_dict": {"state_dict": state, "epoch": 3},
             "parallel": {"state_dict": {f"module.{key}": value for key, value in state.items()}},
+            "empty average": {"ema": {}, "state_dict_ema": {"decay": 0.9}, "model": state},
+            "lightning": {
+                "state_dict": {
+                    **{f"model.{key}": value for key, value in state.items()},
+                    "criterion.weight": torch.ones(3),
+                },
+                "pytorch-lightning_version": "2.5.0",
+                "hyper_parameters": {"lr": 0.1},
+            },
+            "net": {f"net.{key}": value for key, value in state.items()},
+            "backbone": {
+                **{f"backbone.{key}": value for key, value in state.items() if not key.startswith("fc.")},
+                "fc.weight": torch.zeros(3, 64),
+            },
+            "deep": {f"module.model.encoder.{key}": value for key, value in state.items()},
             "timm": {
                 "state_dict": other,
                 "state_dict_ema": state,
@@ -97,6 +114,11 @@ KINDS = [
     "plain",
     "state_dict",
     "parallel",
+    "empty average",
+    "lightning",
+    "net",
+    "backbone",
+    "deep",
     "timm",
     "our checkpoint",
     "our checkpoint with an average",
@@ -221,6 +243,47 @@ def test_another_networks_weights_are_refused_with_what_differs(
         started(tmp_path / "w.pth")
 
 
+def test_of_two_networks_in_a_file_none_is_guessed(source: nn.Module, tmp_path: Path) -> None:
+    state = source.state_dict()
+    both = {f"{role}.{key}": value for role in ("student", "teacher") for key, value in state.items()}
+    torch.save(both, tmp_path / "w.pth")
+    with pytest.raises(
+        ModelError, match=r"w\.pth does not hold the weights of small_resnet .*missing: conv1"
+    ):
+        started(tmp_path / "w.pth")
+    torch.save({**both, **state}, tmp_path / "w.pth")
+    assert_same(body(started(tmp_path / "w.pth")), body(source))
+
+
+LAYER = "layer2.0.conv1.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weight: weight.fill_(torch.nan), rf"with NaN or infinity: {LAYER}\.$"),
+        (lambda weight: weight.double().fill_(1e300), rf"with NaN or infinity: {LAYER}\.$"),
+        (lambda weight: weight.to(torch.int8), rf"no floating-point numbers: {LAYER} \(int8\)\.$"),
+        (lambda weight: weight.to(torch.complex64), rf"no floating-point numbers: {LAYER} \(complex64\)\.$"),
+        (lambda weight: weight.to_sparse(), rf"must hold dense tensors with values; .*: {LAYER}\.$"),
+        (lambda weight: weight.to("meta"), rf"must hold dense tensors with values; .*: {LAYER}\.$"),
+    ],
+)
+def test_weights_that_are_no_numbers_to_start_from_are_refused(
+    change: Callable[[Tensor], Tensor], message: str, source: nn.Module, tmp_path: Path
+) -> None:
+    torch.save({**source.state_dict(), LAYER: change(source.state_dict()[LAYER].clone())}, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match=message):
+        started(tmp_path / "w.pth")
+
+
+def test_weights_of_another_precision_will_do(source: nn.Module, tmp_path: Path) -> None:
+    halves = {key: value.half() if value.ndim else value for key, value in source.state_dict().items()}
+    torch.save(halves, tmp_path / "w.pth")
+    found = started(tmp_path / "w.pth").state_dict()[LAYER]
+    assert torch.equal(found, halves[LAYER].float())
+
+
 def test_weights_that_timm_cannot_translate_are_refused(tmp_path: Path) -> None:
     state = timm.create_model("test_vit").state_dict()
     torch.save({**state, "pos_embed": torch.zeros(3)}, tmp_path / "w.pth")
@@ -251,7 +314,19 @@ def test_a_damaged_file_is_told(name: str, source: nn.Module, tmp_path: Path) ->
         started(tmp_path / name)
 
 
-@pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"epoch": 3},
+        [1, 2],
+        None,
+        torch.zeros(3, 3),
+        {0: torch.zeros(2), 1: torch.zeros(2)},
+        {"state_dict": {"epoch": 3}},
+        {"ema": {}, "model": {"decay": 0.9}},
+    ],
+)
 def test_a_file_without_tensors_is_told(content: Any, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(ModelError, match=r"w\.pth holds no tensors by name"):
@@ -261,6 +336,9 @@ def test_a_file_without_tensors_is_told(content: Any, tmp_path: Path) -> None:
 def test_a_path_that_leads_to_no_single_file_is_told(source: nn.Module, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"there is no .*gone"):
         started(tmp_path / "gone")
+    for odd in ("x" * 5000, "x/" * 3000, "nul\0"):  # which a recipe refuses, but its API does not
+        with pytest.raises(ModelError, match=r"there is no "):
+            weights_file(Path(odd))
     with pytest.raises(ModelError, match=r"must hold model\.safetensors or exactly one .*; found none"):
         started(tmp_path)
     for name in ("a.pth", "b.pt"):

@@ -11,8 +11,11 @@ import torch
 from rich.console import Console
 
 from search import networks as module
+from search import variants as variants_module
 from search.folder import FolderError
-from search.networks import LimitError, Networks, amount, identity, load, named, networks_of, within_limits
+from search.limits import LimitError, within_limits
+from search.networks import Networks, amount, load
+from search.variants import identity, named, variants
 from spaces.recipe import Recipe
 from spaces.space import Space
 from tests.simulated import space
@@ -84,7 +87,7 @@ def test_what_shapes_a_network_tells_it_from_others_and_nothing_else_does() -> N
 
 
 def test_a_space_names_each_of_its_networks_once(searched: Space) -> None:
-    found = [(made.model.name, made.model.args.get("width")) for made in networks_of(searched)]
+    found = [(made.model.name, made.model.args.get("width")) for made in variants(searched).recipes]
     assert len(found) == 4
     assert set(found) == {("plain_cnn", 8), ("plain_cnn", 16), ("plain_cnn", 64), ("vgg4_cnn", None)}
 
@@ -95,15 +98,17 @@ def test_of_a_space_with_very_many_networks_the_extremes_are_looked_at(tmp_path:
     )
     more = many.parameters[0].domain
     assert more.to_dict() == {"choice": ["plain_cnn", "vgg4_cnn"]}
-    assert len(networks_of(many)) == 249 + 1
+    assert variants(many).whole
+    assert len(variants(many).recipes) == 249 + 1
     text = (
         many.to_yaml()
         .replace("dense: 32", "dense: 64")
         .replace("  optim.lr", "  model.args.dense: {int: [16, 64]}\n  optim.lr")
     )
-    found = networks_of(space(tmp_path, text))
-    assert {made.model.args.get("width") for made in found} == {8, 256, None}
-    assert len(found) == 2 * 2 + 2
+    found = variants(space(tmp_path, text))
+    assert not found.whole
+    assert {made.model.args.get("width") for made in found.recipes} == {8, 256, None}
+    assert len(found.recipes) == 2 * 2 + 2
 
 
 def test_each_combination_of_further_values_is_wanted_too(tmp_path: Path) -> None:
@@ -117,8 +122,8 @@ parameters:
   model.weights: {choice: [null, a.pth], when: {model.pretrained: false}}
 """,
     )
-    assert len(networks_of(starts)) == 1
-    found = networks_of(starts, "model.pretrained", "model.weights")
+    assert len(variants(starts).recipes) == 1
+    found = variants(starts, "model.pretrained", "model.weights").recipes
     assert {(made.model.pretrained, made.model.weights) for made in found} == {
         (True, None),
         (False, None),
@@ -153,6 +158,14 @@ def test_a_network_is_timed_once_and_not_at_all_when_it_is_too_large(timed: list
     assert timed == [8, 16]
 
 
+def test_a_network_that_was_too_large_is_timed_when_the_limit_is_raised(timed: list[int]) -> None:
+    limited = networks(count(recipe(8)), 1.5)
+    assert "parameters" in limited.excess(recipe(64))
+    raised = networks(10**9, 1.5, known=limited._known.values())
+    assert raised.excess(recipe(64)) == "8.0 ms a picture on cpu, over 1.5"
+    assert timed == [64]
+
+
 def test_what_was_measured_is_the_same_for_a_resume(timed: list[int], tmp_path: Path) -> None:
     path, first = tmp_path / "networks.json", networks(None, 1.5)
     first.fits(recipe(8))
@@ -162,7 +175,7 @@ def test_what_was_measured_is_the_same_for_a_resume(timed: list[int], tmp_path: 
     assert (again.fits(recipe(8)), again.fits(recipe(16))) == (True, False)
     assert timed == [8, 16]
     entries = json.loads(path.read_text())
-    assert [entry["network"]["args"]["width"] for entry in entries] == [8, 16]
+    assert [entry["network"]["model.args.width"] for entry in entries] == [8, 16]
     assert [entry["latency_ms"] for entry in entries] == [1.0, 2.0]
     assert entries[0]["parameters"] == count(recipe(8))
 
@@ -175,14 +188,62 @@ def test_a_damaged_file_of_sizes_is_an_error_that_names_it(tmp_path: Path, conte
     assert load(tmp_path / "none.json") == []
 
 
-def test_networks_of_which_nothing_fits_are_not_offered(searched: Space) -> None:
-    offered, told = within_limits(searched, networks(count(recipe(16))), QUIET)
-    assert offered.model_names() == ["plain_cnn"]
-    assert len(told) == 2
-    assert told[0].startswith("plain_cnn (dense 32, width 64) at 32 px: ")
-    assert told[1].startswith("vgg4_cnn (dense 32) at 64 px: ")
-    assert all(f"over {amount(count(recipe(16)))}" in line for line in told)
-    assert within_limits(searched, networks(), QUIET) == (searched, [])
+def test_choices_of_which_nothing_fits_are_not_offered(searched: Space) -> None:
+    limited = within_limits(searched, networks(count(recipe(16))), QUIET)
+    assert limited.space.model_names() == ["plain_cnn"]
+    domains = {parameter.path: parameter.domain for parameter in limited.space.parameters}
+    assert domains["model.args.width"].values == (8, 16)
+    assert domains["optim.lr"] == next(p.domain for p in searched.parameters if p.path == "optim.lr")
+    free = within_limits(searched, networks(), QUIET)
+    assert (free.space, free.over) == (searched, [])
+
+
+def test_a_line_a_network_says_what_is_over_the_limits(searched: Space) -> None:
+    gone, thinner = within_limits(searched, networks(count(recipe(16))), QUIET).over
+    limit = f"parameters, over {amount(count(recipe(16)))}"
+    assert gone.startswith("vgg4_cnn (dense 32) at 64 px: ")
+    assert thinner.startswith("plain_cnn: 1 of 3 variants, such as plain_cnn (dense 32, width 64) at 32 px: ")
+    assert gone.endswith(limit)
+    assert thinner.endswith(limit)
+
+
+def test_many_networks_over_the_limits_are_named_at_the_end(tmp_path: Path) -> None:
+    many = space(
+        tmp_path,
+        "base: {geometry: {size_px: 32}}\n"
+        "parameters: {model.name: {choice: [plain_cnn, 'resnet1??', 'resnet3*']}}",
+    )
+    lines = within_limits(many, networks(count(recipe(64))), QUIET).over
+    assert len(lines) == 8 + 1
+    assert lines[0].startswith("resnet101 at 32 px: ")
+    assert lines[-1] == "and 1 more: resnet34d"
+
+
+def test_a_value_stays_where_it_fits_in_another_network(tmp_path: Path) -> None:
+    """A width that is too large for one of two networks, each with a choice of its own or with one choice."""
+    text = WIDTHS.replace("when: {model.name: plain_cnn}", "when: {model.name: [plain_cnn, mini_xception]}")
+    text = text.replace("[plain_cnn, vgg4_cnn]", "[plain_cnn, mini_xception]").replace("vgg4", "plain")
+    shared = space(
+        tmp_path, text.replace("  geometry.size_px: {fixed: 64, when: {model.name: plain_cnn}}\n", "")
+    )
+    limit = count(recipe(64)) - 1
+    assert count(recipe(64, "mini_xception")) > limit
+    limited = within_limits(shared, networks(limit), QUIET).space
+    domains = {parameter.path: parameter.domain.values for parameter in limited.parameters}
+    assert domains["model.args.width"] == (8, 16)
+    assert domains["model.name"] == ("plain_cnn", "mini_xception")
+
+
+def test_of_very_many_networks_only_the_extremes_are_timed_and_the_plan_says_so(
+    searched: Space, timed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(variants_module, "MOST", 3)
+    limited = within_limits(searched, networks(None, 4.0), QUIET)
+    assert timed == [8, 64, 32]
+    assert limited.over[0].startswith("plain_cnn: 1 of 2 smallest and largest variants, such as plain_cnn (")
+    assert limited.over[-1].startswith("there are so many networks that only the smallest and the largest")
+    domains = {parameter.path: parameter.domain.values for parameter in limited.space.parameters}
+    assert domains["model.args.width"] == (8, 16)
 
 
 def test_a_space_of_which_nothing_fits_is_refused_with_figures_and_limit(searched: Space) -> None:

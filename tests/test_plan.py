@@ -13,14 +13,15 @@ import pytest
 from rich.console import Console
 from safetensors.torch import save_file
 
-from search import experiment, run
+from search import experiment, rehearsal, run
 from search.experiment import refuse_changes
 from search.folder import FolderError, SearchFolder
-from search.networks import LimitError
-from search.plan import Plan, make_plan
+from search.limits import LimitError
+from search.plan import Plan, describe, make_plan
 from search.run import settings_from
 from search.trials import Start
 from search.tune.cluster import Cluster, Node
+from search.variants import variants
 from spaces.faults import SpaceError
 from spaces.recipe import Recipe
 from tests.test_commands import SPACE, toy_folder
@@ -91,6 +92,15 @@ def test_the_users_recipes_come_first_and_the_plan_names_them(
     said = " ".join(capsys.readouterr().out.split())
     assert "tried first own.yaml: plain_cnn at 16 px, 3 epochs tried first default: plain_cnn at 32" in said
     assert "3 epochs, with values outside of the space: the sampler does not see it" in said
+    assert "does not see it (model.args.width 32 (8, 12, 64), " in said
+    assert "left out recipes binary_cnn, mini_xception, resnet101_baseline" in said
+    assert "; plain_cnn (64 px; the space goes to 16)" in said
+
+
+def test_a_recipe_that_is_given_another_length_than_its_file_says_is_told(desk: Path) -> None:
+    plan = plan_of(start_from=["own.yaml"], max_epochs=2)
+    assert ("tried first", "own.yaml: plain_cnn at 16 px, 2 epochs (its file says 3)") in describe(plan)
+    assert all("own.yaml" not in line for what, line in describe(plan) if what == "left out")
 
 
 def test_pictures_are_decoded_for_the_sizes_of_starting_recipes_too(desk: Path, tmp_path: Path) -> None:
@@ -135,6 +145,20 @@ def test_a_space_for_two_classes_is_refused_where_there_are_three(desk: Path) ->
     assert plan_of(space="two.yaml", classes="class 0,class 1").prepared.classes == ["class 0", "class 1"]
 
 
+def test_a_choice_for_two_classes_is_left_out_where_there_are_three(desk: Path) -> None:
+    Path("two.yaml").write_text(NETWORKS + "  loss.name: {choice: [cross_entropy, sigmoid]}\n")
+    told = ("left out", "loss.name sigmoid: it is for two classes")
+
+    def losses(plan: Plan) -> set[str]:
+        return {recipe.loss.name for recipe in variants(plan.offered).recipes}
+
+    three, two = plan_of(space="two.yaml"), plan_of(space="two.yaml", classes="class 0,class 1")
+    assert losses(three) == {"cross_entropy"}
+    assert told in describe(three)
+    assert losses(two) == {"cross_entropy", "sigmoid"}
+    assert told not in describe(two)
+
+
 def test_a_resume_tries_what_the_search_began_with(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = plan_of(start_from=["own.yaml"])
     folder = begun(first, monkeypatch)
@@ -154,17 +178,20 @@ def test_what_is_over_the_limits_is_neither_offered_nor_tried(
 ) -> None:
     plan = plan_of(max_params="10k", start_from=["own.yaml"])
     assert plan.settings.max_params == 10_000
-    (line,) = plan.too_large
-    assert line.startswith("plain_cnn (blocks 2, dense 16, width 64) at 16 px: ")
+    (line,) = plan.over_limits
+    assert line.startswith(
+        "plain_cnn: 1 of 3 variants, such as plain_cnn (blocks 2, dense 16, width 64) at 16 px"
+    )
     assert line.endswith("parameters, over 10k")
     assert plan.offered.model_names() == ["plain_cnn"]
     folder = begun(plan, monkeypatch)
     assert len(folder.read_json(folder.networks_file)) == 3
     again = make_plan(settings_from({"name": "mine"}, resume=True), QUIET, before=folder)
-    assert again.too_large == plan.too_large
+    assert again.over_limits == plan.over_limits
     refuse_changes(folder, again)
-    with pytest.raises(FolderError, match="max_params was 10000 and is 20000"):
-        refuse_changes(folder, plan_of(max_params="20k"))
+    refuse_changes(folder, plan_of(max_params="20k"))
+    with pytest.raises(FolderError, match="--max-params is lower than it was"):
+        refuse_changes(folder, plan_of(max_params="9k"))
     assert run.main(["--name", "mine", "--resume", "--dry-run"]) == 0
     assert "width 64) at 16 px" in capsys.readouterr().out
 
@@ -172,16 +199,75 @@ def test_what_is_over_the_limits_is_neither_offered_nor_tried(
 def test_a_search_that_has_nothing_within_its_limits_does_not_start(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(LimitError, match=r"nothing of space space is within the limits: plain_cnn \("):
+    with pytest.raises(LimitError, match=r"nothing of space space is within the limits: plain_cnn: all 3 "):
         plan_of(max_params=100)
     with pytest.raises(LimitError, match=r"--start-from own.yaml: plain_cnn has .* parameters, over 6k"):
         plan_of(max_params="6k", start_from=["own.yaml"])
-    for wrong in ("many", "-3", "1.2.3M", "5G"):
+    for wrong in ("many", "-3", "0", "1.2.3M", "5G"):
         assert run.main(["--data", "pictures", "--max-params", wrong]) == 2
-        assert f"error: --max-params '{wrong}': " in capsys.readouterr().err
+        said = f"error: --max-params '{wrong}': must be a number over 0, such as 300k"
+        assert said in capsys.readouterr().err
+    for wrong in ("-3", "0"):
+        assert run.main(["--data", "pictures", "--max-latency-ms", wrong]) == 2
+        assert "must be milliseconds over 0, such as 20" in capsys.readouterr().err
+
+
+# Networks.
+
+
+def test_all_networks_that_cannot_be_trained_are_told_at_once(desk: Path) -> None:
+    Path("bad.yaml").write_text(
+        """
+description: two networks with an argument that they do not know, and one that wants larger pictures
+parameters:
+  model.name: {choice: [test_resnet, test_vit, pvt_v2_b0]}
+  model.args.a: {choice: [1, 2], when: {model.name: [test_resnet, test_vit]}}
+  geometry.size_px: {fixed: 20}
+"""
+    )
+    with pytest.raises(ModelError) as error:
+        plan_of(space="bad.yaml")
+    one, two, three = sorted(str(error.value).splitlines())
+    assert one.startswith("space bad: model.name 'pvt_v2_b0' cannot take pictures of 20 px (")
+    assert two.startswith("space bad: model.name 'test_resnet' with a=1 at 20 px cannot be made: ")
+    assert two.endswith("(And 1 more of its variants.)")
+    assert three.startswith("space bad: model.name 'test_vit' with a=1 at 20 px cannot be made: ")
+
+
+def test_every_body_and_every_head_is_tried_but_not_all_their_combinations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[tuple[int, int | None]] = []
+    monkeypatch.setattr(
+        rehearsal,
+        "dry_run",
+        lambda made, classes: tried.append((made.geometry.size_px, made.model.head_dense)),
+    )
+    recipes = [
+        Recipe.model_validate(
+            {"model": {"name": "test_resnet", "head_dense": dense}, "geometry": {"size_px": size_px}}
+        )
+        for size_px in (32, 48, 64)
+        for dense in (None, 8, 16)
+    ]
+    rehearsal.rehearse([("a space", recipe) for recipe in recipes], 2, QUIET)
+    assert tried == [(32, None), (32, 8), (32, 16), (48, None), (64, None)]
 
 
 # Weights.
+
+
+def test_weights_of_what_is_over_the_limits_are_not_fetched(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(rehearsal, "create_model", lambda recipe, classes: fetched.append(recipe.model.name))
+    Path("pretrained.yaml").write_text(
+        "base: {geometry: {size_px: 160}, model: {pretrained: true}}\n"
+        "parameters: {model.name: {choice: [test_resnet, test_convnext, resnet18]}}\n"
+    )
+    plan = plan_of(space="pretrained.yaml", max_params="1M")
+    assert sorted(fetched) == plan.offered.model_names() == ["test_convnext", "test_resnet"]
 
 
 @pytest.fixture

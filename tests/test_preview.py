@@ -10,15 +10,18 @@ import pytest
 from PIL import Image
 
 from search.contact_sheet import GAP_PX, PAPER, Cell, Layout, contact_sheet, layout_of
-from search.preview import PICTURES, SAMPLES, main, preview
+from search.handful import pick
+from search.preview import PICTURES, SAMPLES, main
+from search.samples import sample_rows
 from spaces.errors import InputError
 from spaces.recipe import Recipe
 from tests.commands import Desk
 from tests.pictures import BROKEN, class_folders, noise, save
 from tests.toy_pictures import tiny_recipe
-from trainables.data import read_listing
+from trainables.data import read_listing, short_side_px
 
 SIZE_PX = 16
+SIDE_PX = short_side_px(SIZE_PX)
 UNCHANGED = {
     **{"strength": 1.0, "flip": 0.0, "rotate_deg": 0.0, "shift": 0.0, "zoom": 0.0},
     **{"brightness": 0.0, "contrast": 0.0, "saturation": 0.0},
@@ -42,7 +45,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def rows_of(root: Path, seed: int = 0, **augment: Any) -> list[list[Cell]]:
-    return preview(recipe(**augment), read_listing(root), seed=seed)
+    handful = pick(read_listing(root), PICTURES, side_px=SIDE_PX, rng=np.random.default_rng(seed))
+    return sample_rows(recipe(**augment), handful, samples=SAMPLES, seed=seed)
 
 
 def is_of(cell: Cell, folder: Path) -> bool:
@@ -57,8 +61,8 @@ def test_the_command_draws_a_sheet_of_the_expected_size(desk: Desk) -> None:
     (desk.folder / "own.yaml").write_text(RECIPE)
     status, output = desk.run("search.preview", "own.yaml", "--data", "pictures")
     assert status == 0, output
-    assert output == "Preview:  preview-own.png\n"
-    with Image.open(desk.folder / "preview-own.png") as sheet:
+    assert output == "Preview:  results/preview-own.png\n"
+    with Image.open(desk.folder / "results" / "preview-own.png") as sheet:
         assert sheet.format == "PNG"
         assert sheet.size == Layout(side_px=112, lines=2).size(PICTURES, 1 + SAMPLES)
 
@@ -96,6 +100,20 @@ def test_below_a_mixed_sample_stand_the_shares_of_the_pictures_in_it(tmp_path: P
         expected = sum(share * evaluated[name] for name, share in shares.items())
         np.testing.assert_allclose(cell.picture, expected, atol=4)  # they are told in whole percents
     assert set(told) == ({0} if chance == 0 else {0, 1, 2})  # by chance one may hold next to nothing
+
+
+@pytest.mark.parametrize("batch_size", [2, 4, 5])
+def test_pictures_are_mixed_with_all_others_whatever_the_batch_size(tmp_path: Path, batch_size: int) -> None:
+    names = [f"class {number}" for number in range(PICTURES)]
+    root = class_folders(tmp_path, dict.fromkeys(names, 1), height=SIZE_PX, width=SIZE_PX)
+    handful = pick(read_listing(root), PICTURES, side_px=SIDE_PX, rng=np.random.default_rng(0))
+    small = tiny_recipe(
+        geometry={"size_px": SIZE_PX}, augment={**UNCHANGED, "mixup": 1.0}, optim={"batch_size": batch_size}
+    )
+    large = small.model_copy(update={"optim": small.optim.model_copy(update={"batch_size": 64})})
+    shown = [sample_rows(one, handful, samples=SAMPLES, seed=0) for one in (small, large)]
+    assert (all_pixels(shown[0]) == all_pixels(shown[1])).all()
+    assert any(len(cell.words) == 2 for row in shown[0] for cell in row)
 
 
 def test_the_seed_decides_pictures_and_samples(root: Path) -> None:
@@ -147,6 +165,9 @@ def test_squares_are_enlarged_without_a_change_and_long_names_are_cut_off() -> N
         (["own.yaml", "--data", "squares", "--classes", "anna,bertt"], "near: bert"),
         (["own.yaml", "--data", "squares", "--seed", "-1"], "--seed must be 0 or more; received -1"),
         (["own.yaml", "--data", "squares", "--out", "nowhere/sheet.png"], "nowhere/sheet.png cannot be writ"),
+        (["own.yaml", "--data", "squares", "--out", "own.yaml"], "--out must end in .png; received own.yaml"),
+        (["own.yaml", "--data", "squares", "--out", "photo.png"], "photo.png exists already and is no prev"),
+        (["own.yaml", "--data", "squares", "--out", "text.png"], "text.png exists already and is no preview"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_with_the_reason(
@@ -157,11 +178,15 @@ def test_what_cannot_be_drawn_is_refused_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (root.parent / "own.yaml").write_text(RECIPE)
+    (root.parent / "text.png").write_text("not a picture")
+    save(root.parent / "photo.png", noise(SIZE_PX, SIZE_PX, seed=1))
+    before = {path: path.read_bytes() for path in root.parent.iterdir() if path.is_file()}
     monkeypatch.chdir(root.parent)
     assert main(arguments) == 2
     out, error = capsys.readouterr()
     assert message in error
     assert out == ""
+    assert {path: path.read_bytes() for path in root.parent.iterdir() if path.is_file()} == before
 
 
 def test_only_the_wanted_classes_are_drawn(
@@ -169,7 +194,9 @@ def test_only_the_wanted_classes_are_drawn(
 ) -> None:
     (root.parent / "own.yaml").write_text(RECIPE.replace("mixup: 0.5, ", ""))
     monkeypatch.chdir(root.parent)
-    assert main(["own.yaml", "--data", "squares", "--classes", "anna", "--out", "anna.png"]) == 0
-    assert capsys.readouterr().out == "Preview:  anna.png\n"
+    arguments = ["own.yaml", "--data", "squares", "--classes", "anna", "--out", "anna.png"]
+    assert main(arguments) == 0
+    assert main(arguments) == 0  # an older preview may go
+    assert capsys.readouterr().out == 2 * "Preview:  anna.png\n"
     with Image.open("anna.png") as sheet:  # the class has four pictures
         assert sheet.size == Layout(side_px=112, lines=1).size(4, 1 + SAMPLES)

@@ -49,6 +49,16 @@ def test_shares_that_are_none_are_told_with_place_and_rule(tmp_path: Path, split
         load(tmp_path, RECIPE + f"split: {split}\n")
 
 
+def test_a_head_that_stays_alone_beyond_the_end_is_refused(tmp_path: Path) -> None:
+    frozen = "recipe:\n  model: {name: resnet18}\n  freeze: {epoch: 5}\n"
+    with pytest.raises(
+        SpaceError, match=r"own.yaml:4: recipe.freeze.epoch must be at most epochs, which is 4; received 5"
+    ):
+        load(tmp_path, "epochs: 4\n" + frozen)
+    assert load(tmp_path, "epochs: 5\n" + frozen).recipe.freeze.epoch == 5  # on purpose
+    assert load(tmp_path, frozen).epochs is None  # the length is somebody else's to say
+
+
 def test_a_path_of_weights_is_seen_from_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,5 +68,8 @@ def test_a_path_of_weights_is_seen_from_the_current_folder(
     assert placed.model.weights == str(tmp_path / "models" / "a.safetensors")
     assert with_absolute_weights(placed) == placed
     assert placed.model_copy(update={"model": recipe.model}) == recipe
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    at_home = Recipe.model_validate({"model": {"name": "resnet18", "weights": "~/a.safetensors"}})
+    assert with_absolute_weights(at_home).model.weights == str(tmp_path / "home" / "a.safetensors")
     plain = Recipe.model_validate({"model": {"name": "resnet18"}})
     assert with_absolute_weights(plain) is plain

@@ -260,13 +260,34 @@ def test_a_recipe_trained_alone_is_told_what_it_can_do():
         "python -m search.predict results/simpsons/model PICTURE-OR-FOLDER",
         "python -m search.retrain results/simpsons",
     ]
-    assert "model/metrics.json" in finished.sentences[-1]
-    assert "from the space" not in finished.sentences[0]
+    assert finished.sentences[-1].endswith("the number to trust is the test score.")
+    assert finished.sentences[0].startswith(f"plain_cnn trained for {EPOCHS} of {EPOCHS} epochs, seed ")
     for state in ("interrupted", "cut off"):
         (command,) = facts.summary(synthetic_view(records, settings=settings, state=state)).commands
         assert command.line == "python -m search.train --name simpsons --resume"
     records[0].outcome, records[0].history = Outcome.DIVERGED, []
     assert facts.summary(synthetic_view(records, settings=settings)).commands == []
+
+
+MODEL = {"trial": 4, "test": {"accuracy": 0.912, "macro_f1": 0.9, "log_loss": 0.31, "n": 600}}
+
+
+def test_a_tested_model_is_told_with_the_readings_of_the_test_part():
+    assert facts.summary(synthetic_view()).test is None
+    summary = facts.summary(synthetic_view(model=MODEL, test_readings=3))
+    assert summary.test == facts.Tested(
+        0.912,
+        600,
+        "macro-F1 90.0%, log loss 0.31. It is trial 4, retrained. "
+        "The test part has been read 3 times so far.",
+    )
+    # Its place is taken: training it again would be refused.
+    assert not [command for command in summary.commands if "search.retrain" in command.line]
+    alone = {**synthetic_view().settings, "space": None}
+    told = facts.summary(synthetic_view(synthetic_search(1), settings=alone, model=MODEL, test_readings=1))
+    assert told.test is not None
+    assert "retrained" not in told.test.about
+    assert "read 1 time so far" in told.test.about
 
 
 def test_commands_survive_a_shell():

@@ -19,7 +19,7 @@ import yaml
 from search.report import facts
 from search.report.page import csv_text, script_json, write_leaderboard
 from search.report.rows import trial_yaml
-from search.trials import METRICS, Trial
+from search.trials import METRICS, Outcome, Trial
 from spaces.recipe import Recipe
 from tests.synthetic import HOSTILE, synthetic_search, synthetic_view
 
@@ -60,6 +60,15 @@ def _unfinished():
 def _without_reports():
     record = copy.deepcopy(synthetic_search(1)[0])
     record.outcome, record.ended, record.history = None, None, []
+    return [record]
+
+
+def _alone_records(name):
+    (record,) = copy.deepcopy(synthetic_search(1))
+    if name == "diverged":
+        record.outcome, record.error = Outcome.DIVERGED, "the loss was not finite"
+    if name == "interrupted":
+        record.outcome, record.ended, record.history = None, None, record.history[:1]
     return [record]
 
 
@@ -173,6 +182,40 @@ def test_a_thousand_long_trials_make_a_page_well_under_15_mb(tmp_path):
     assert path.stat().st_size < 12_000_000
 
 
+ALONE = {
+    name: synthetic_view(_alone_records(name), settings={"data": "pictures", "space": None}, **fields)
+    for name, fields in {
+        "finished": {
+            "model": {"trial": 0, "test": {"accuracy": 0.912, "macro_f1": 0.9, "log_loss": 0.31, "n": 600}},
+            "test_readings": 2,
+        },
+        "interrupted": {"state": "interrupted"},
+        "diverged": {},
+    }.items()
+}
+
+
+def test_the_page_of_a_recipe_trained_alone_shows_test_score_curves_and_recipe(tmp_path):
+    page = _read(write_leaderboard(tmp_path, ALONE["finished"]))
+    headings = ["Ranked trials", "Learning curves", "Recipe", "Settings against score", "What mattered"]
+    lines = [line.strip() for line in page.text.splitlines()]
+    assert [line for line in lines if line in headings] == ["Learning curves", "Recipe"]
+    assert [tag for tag, _ in page.tags].count("section") == 4
+    assert "91.2%" in page.text
+    assert "The test part has been read 2 times so far." in page.text
+    assert trial_yaml(ALONE["finished"].records[0], "simpsons") in page.text
+    assert "Winner" not in page.text
+    charts = [found["id"] for tag, found in page.tags if found.get("class") == "chart"]
+    assert charts == ["best-loss", "best-accuracy", "pictures"]
+
+
+def test_the_page_of_a_recipe_that_diverged_says_so_and_why(tmp_path):
+    page = _read(write_leaderboard(tmp_path, ALONE["diverged"]))
+    assert "The training diverged" in page.text
+    assert page.text.count("the loss was not finite") == 1
+    assert "What to type next" not in page.text
+
+
 @pytest.fixture(scope="module")
 def browser():
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -241,7 +284,7 @@ def test_a_browser_opens_the_page_without_errors_or_requests_and_sees_the_table_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("view", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("view", [*ODD.values(), *ALONE.values()], ids=[*ODD, *ALONE])
 def test_a_browser_opens_the_page_of_an_odd_search_without_errors(tmp_path, browser, view):
     opened = _Opened(browser, write_leaderboard(tmp_path, view))
     assert opened.troubles == []
@@ -256,6 +299,15 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(tmp_path, browser, vi
     if view.records:
         opened.page.locator("td.open button").first.tap()
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.slow
+def test_no_two_ticks_of_an_axis_say_the_same(tmp_path, browser):
+    opened = _Opened(browser, write_leaderboard(tmp_path, synthetic_view(synthetic_search(1))))
+    for axis in ("xtick", "ytick"):
+        ticks = opened.page.locator(f"#best .{axis} text").all_text_contents()
+        assert len(ticks) > 2
+        assert len(set(ticks)) == len(ticks)
 
 
 @pytest.mark.slow

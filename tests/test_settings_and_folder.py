@@ -81,8 +81,8 @@ def hold(folder: SearchFolder) -> subprocess.Popen[str]:
         ("--name", ".hidden", "must be a folder's name"),
         ("--name", "two words", "must be a folder's name"),
         ("--name", "[red]", "must be a folder's name"),
-        ("--classes", " , ", "at least 2"),
-        ("--classes", "anna", "at least 2"),
+        ("--classes", " , ", "must name at least two classes"),
+        ("--classes", "anna", "anna: must name at least two classes, with commas between them: A,B"),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_its_option_and_the_rule(
@@ -144,6 +144,9 @@ def test_pictures_are_searched_with_the_scratch_space(results: Path) -> None:
         ("a/[b]; rm -rf.csv", "b-rm--rf.csv-"),
         ("/", "pictures-"),
         ("é", "é-"),
+        ("simpsons/train", "simpsons-"),
+        ("flowers/Images/", "flowers-"),
+        ("/train", "pictures-"),
     ],
 )
 def test_a_search_is_named_after_its_pictures_in_letters_that_a_shell_takes(
@@ -320,7 +323,17 @@ def test_the_list_shows_every_search_with_its_state(
     done.write_json(done.manifest_file, {"state": "finished"})
     assert listing.main([]) == 0
     header, first, second = capsys.readouterr().out.splitlines()
-    assert header.split() == ["search", "state", "trials", "epochs", "best", "pictures", "space"]
+    assert header.split() == [
+        "search",
+        "state",
+        "trials",
+        "epochs",
+        "best",
+        "pictures",
+        "space",
+        "or",
+        "recipe",
+    ]
     # Nothing is cut where the output is piped.
     assert first.split() == [
         *("a-cut-off-search-with-quite-a-long-name", "cut", "off", "1/5", "2"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from spaces.checks import check_recipe, check_recipe_data
+from spaces.errors import InputError
 from spaces.families import FAMILIES, Whole
 from spaces.faults import SpaceError
 from spaces.flat import flatten, is_recipe_path, recipe_paths, unflatten
@@ -116,6 +117,8 @@ def test_the_binary_recipe_is_the_one_described() -> None:
         ({"optim": {"batch_size": 64.0}}, "optim.batch_size must be a whole number; received 64.0"),
         ({"optim": {"batch_size": "64"}}, 'optim.batch_size must be a whole number; received "64"'),
         ({"optim": {"lr": 0}}, "optim.lr must be over 0; received 0"),
+        ({"optim": {"batch_size": 1}}, "optim.batch_size must be at least 2; received 1"),
+        ({"optim": {"layer_decay": 1e-300}}, "optim.layer_decay must be at least 0.1; received 1e-300"),
         ({"optim": {"lr": float("inf")}}, "optim.lr must be finite; received Infinity"),
         ({"loss": {"label_smoothing": 1.2}}, "loss.label_smoothing must be under 1; received 1.2"),
         ({"augment": {"flip": -0.5}}, "augment.flip must be at least 0; received -0.5"),
@@ -297,3 +300,39 @@ def test_a_recipe_at_another_length_keeps_its_share_of_frozen_epochs() -> None:
     given = Recipe.model_validate({"model": {"name": "resnet18"}, "freeze": {"epoch": 5}})
     assert given.rescaled(20, 40).freeze.epoch == 10
     assert given.rescaled(20, 40).optim == given.optim
+
+
+@pytest.mark.parametrize(
+    ("frozen", "epochs", "length", "expected"),
+    [
+        (1, 25, 8, 1),  # a third of an epoch: the head still comes first
+        (24, 25, 8, 7),  # and what follows does still follow
+        (5, 25, 2, 1),
+        (5, 25, 1, 0),
+        (1, 2, 1, 0),
+        (0, 25, 100, 0),
+        (25, 25, 8, 8),  # the head alone, on purpose
+        (25, 25, 1, 1),
+        (5, 25, 25, 5),
+    ],
+)
+def test_both_parts_of_a_freeze_plan_are_left_at_least_an_epoch(
+    frozen: int, epochs: int, length: int, expected: int
+) -> None:
+    given = Recipe.model_validate({"model": {"name": "resnet18"}, "freeze": {"epoch": frozen}})
+    assert given.rescaled(epochs, length).freeze.epoch == expected
+
+
+def test_a_freeze_plan_longer_than_the_training_is_refused() -> None:
+    given = Recipe.model_validate({"model": {"name": "resnet18"}, "freeze": {"epoch": 6}})
+    with pytest.raises(
+        InputError, match=r"freeze.epoch must be at most the 5 epochs of the training; received 6"
+    ):
+        given.rescaled(5, 5)
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "~nobody-of-this-name/w.pth", "x" * 5000])
+def test_what_is_no_path_of_weights_is_refused(path: str) -> None:
+    (fault,) = check_recipe_data({"model": {"name": "resnet18", "weights": path}})
+    assert str(fault).startswith("model.weights must be the path of a file or folder")
+    assert len(str(fault)) < 250

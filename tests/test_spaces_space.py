@@ -368,6 +368,29 @@ def test_a_recipe_with_one_value_outside_is_not_in_the_space(space_of: Any, path
     assert space_of(INVERTED).params_of(changed(INSIDE, path, value), epochs=EPOCHS) is None
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (  # which is in the space: what lies outside is what depends on it
+            "model.name",
+            "vgg4_cnn",
+            ["model.args.dense 1024 (only 128)", "model.args.width 24 (only 32)", "optim.lr 0.01 (only 0.5)"],
+        ),
+        ("model.args.width", 26, ["model.args.width 26 (16 to 32 in steps of 8)"]),
+        ("model.drop_rate", 0.1, ["model.drop_rate 0.1 (only 0.0)"]),
+        ("ema.decay", 0.99, ["ema.decay 0.99 (null, 0.9)"]),
+        ("optim.lr", 0.5, ["optim.lr 0.5 (0.001 to 0.01)"]),
+        ("freeze.epoch", 2, ["freeze.epoch 2 (0.25 to 0.5 of the training)"]),
+        ("schedule.name", "constant", ['schedule.name "constant" (only "cosine")']),
+        ("optim.batch_size", 64, []),
+    ],
+)
+def test_the_values_outside_of_a_space_are_told_with_what_it_gives(
+    space_of: Any, path: str, value: Any, told: list[str]
+) -> None:
+    assert space_of(INVERTED).outside(changed(INSIDE, path, value), epochs=EPOCHS) == told
+
+
 def test_a_recipe_without_a_value_that_is_always_drawn_is_not_in_the_space(space_of: Any) -> None:
     space = space_of(
         "base: {model: {name: mine}}\nparameters: {model.args.depth: {choice: [0, 1]}}", extra_models=["mine"]
@@ -390,7 +413,10 @@ def test_a_share_is_found_for_any_length_of_the_trial(space_of: Any) -> None:
             assert space.recipe(found, epochs=epochs) == recipe
 
 
-def test_networks_can_be_taken_out_of_every_choice_that_has_others(space_of: Any) -> None:
+def test_values_can_be_taken_out_wherever_there_are_others(space_of: Any) -> None:
+    def without(*lost: Any) -> Space:
+        return space.without(lambda parameter, value: parameter.path != "augment.flip" and value in lost)
+
     space = space_of(
         """
 base: {geometry: {size_px: 48}}
@@ -399,15 +425,18 @@ parameters:
   model.name:
     - {choice: [plain_cnn, vgg4_cnn, mini_xception], when: {augment.flip: 0.0}}
     - {choice: [vgg4_cnn], when: {augment.flip: 0.5}}
+  model.args.width: {int: [16, 48], step: 8, when: {model.name: plain_cnn}}
   optim.lr: {fixed: 0.5, when: {model.name: vgg4_cnn}}
 """
     )
-    assert space.without_models(["plain_cnn"]).model_names() == ["mini_xception", "vgg4_cnn"]
-    left = space.without_models(["vgg4_cnn"])
+    assert without("plain_cnn").model_names() == ["mini_xception", "vgg4_cnn"]
+    left = without("vgg4_cnn")
     assert left.parameters[1].domain.to_dict() == {"choice": ["plain_cnn", "mini_xception"]}
     assert left.model_names() == ["mini_xception", "plain_cnn", "vgg4_cnn"]  # no other where it flips
     assert space.model_names() == ["mini_xception", "plain_cnn", "vgg4_cnn"]
-    assert all(recipe.model.name != "plain_cnn" for _, recipe in samples(space.without_models(["plain_cnn"])))
+    assert all(recipe.model.name != "plain_cnn" for _, recipe in samples(without("plain_cnn")))
+    narrower = next(entry for entry in without(40, 48).parameters if entry.path == "model.args.width")
+    assert narrower.domain.to_dict() == {"int": [16, 32], "step": 8}
 
 
 def test_networks_with_pretrained_weights_are_those_that_can_have_them(space_of: Any) -> None:

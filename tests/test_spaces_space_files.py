@@ -302,6 +302,30 @@ parameters:
     )
     assert "own.yaml: 1 fault\n" in message
     assert "model.name.choise is not known in a parameter" in message
+    # A value is mistyped where it is chosen: nothing is said of the conditions that have it right.
+    message = message_of(
+        tmp_path,
+        """
+base: {geometry: {size_px: 48}}
+parameters:
+  model.name: {choice: [plain_cm, resnt18]}
+  model.args.width: {choice: [16, 32], when: {model.name: plain_cnn}}
+  model.stem: {fixed: small, when: {model.name: resnet*}}
+  schedule.name: {choice: [cosin, step]}
+  schedule.warmup_share: {float: [0, 0.1], when: {schedule.name: cosine}}
+""",
+    )
+    assert "own.yaml: 3 faults\n" in message
+    assert "model.name.choice[0] must be a network" in message
+    assert "model.name.choice[1] must be a network" in message
+    assert "schedule.name.choice[0] must be" in message
+    message = message_of(
+        tmp_path,
+        "base: {model: {name: plain_cm}}\n"
+        "parameters: {model.args.width: {choice: [16, 32], when: {model.name: plain_cnn}}}",
+    )
+    assert "1 fault\n" in message
+    assert "base.model.name must be a network of ours" in message
 
 
 def test_too_many_combinations_are_refused_instead_of_checked_for_hours(tmp_path: Path) -> None:

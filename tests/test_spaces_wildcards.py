@@ -40,6 +40,16 @@ def test_a_wildcard_in_a_choice_stands_for_timms_networks_ours_and_the_users_own
     assert space.parameters[0].domain.values == expected
 
 
+def test_names_can_be_left_out_of_what_a_wildcard_stands_for(tmp_path: Path) -> None:
+    everything = load(tmp_path, choice("resnet1*")).model_names()
+    space = load(tmp_path, choice("not resnet1*d", "resnet1*", "resnet18d", "not resnet14t"))
+    without = {name for name in everything if not name.endswith("d")} - {"resnet14t"}
+    assert set(space.model_names()) == without | {"resnet18d"}  # which is written out
+    text = "  optim.lr: {log: [1, 2], when: {model.name: [resnet*, not *t]}}\n"
+    chosen = "parameters:\n  model.name: {choice: [resnet10t, resnet18, plain_cnn]}\n"
+    assert load(tmp_path, chosen + text).parameters[1].when["model.name"] == ("resnet18",)
+
+
 def test_a_name_that_is_also_written_out_is_there_once(tmp_path: Path) -> None:
     values = load(tmp_path, choice("test_vit2", "test_vit*", "*_vit", "test_vit")).parameters[0].domain.values
     assert values is not None
@@ -103,6 +113,11 @@ def test_a_space_is_written_out_with_the_names(tmp_path: Path) -> None:
             "model.name: {choice: [plain_cnn, resnt18*]}",
             "own.yaml:2: parameters.model.name.choice[1] must be a network of ours, of timm's or of your "
             'own; received "resnt18*". Did you mean resnet18',
+        ),
+        (
+            "model.name: {choice: [resnet18*, not resnt18*]}",
+            "own.yaml:2: parameters.model.name.choice[1] must be a network of ours, of timm's or of your "
+            'own; received "not resnt18*".',
         ),
         (
             "model.name: [{choice: ['zzz*']}]",

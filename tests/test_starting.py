@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 import torch
 
 from search import starting
+from search.folder import FolderError, SearchFolder
 from search.networks import Networks
 from search.settings import Settings
-from search.starting import built_in_recipes, own_recipes, starts
+from search.starting import built_in_recipes, own_recipes, starts, stored_starts
+from spaces.errors import InputError
 from spaces.faults import SpaceError
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config
@@ -50,11 +53,17 @@ def built_in(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(starting, "load_trial_config", named.__getitem__)
         searched = space(folder, QUICK.replace("PRETRAINED", pretrained))
 
+        reasons: dict[str, str] = {}
+
         def found(classes: int = 10, max_params: int | None = None, passes: int = 12) -> list[str]:
             networks = unlimited(classes, max_params)
-            fit = built_in_recipes(searched, networks, passes=passes, pictures=1000)
-            return [name for name, _ in fit]
+            fit, misfits = built_in_recipes(searched, networks, passes=passes, pictures=1000)
+            names = [name for name, _ in fit]
+            assert sorted([*names, *misfits]) == sorted(named)
+            reasons.update(misfits)
+            return names
 
+        found.reasons = reasons  # type: ignore[attr-defined]
         return found
 
     return fitting
@@ -71,6 +80,11 @@ def test_a_recipe_fits_by_network_size_and_length(built_in: Any, tmp_path: Path)
         just_so=config(12),
     )
     assert found() == ["fits", "just_so", "open_ended"]
+    assert found.reasons == {
+        "other_network": "not in the space",
+        "large": "80 px; the space goes to 64",
+        "long": "13 passes; a trial has 12",
+    }
     assert found(passes=9) == ["open_ended"]
 
 
@@ -79,6 +93,7 @@ def test_short_epochs_count_as_the_passes_that_they_make(built_in: Any, tmp_path
     short = {"optim": {"batch_size": 8}, "steps_per_epoch": 10}
     found = built_in(tmp_path, four=config(50, **short), five=config(51, **short))
     assert found(passes=4) == ["four"]
+    assert found.reasons == {"five": "4.08 passes; a trial has 4"}
     assert found(passes=5) == ["five", "four"]
 
 
@@ -86,6 +101,7 @@ def test_a_recipe_for_two_classes_is_for_two_classes(built_in: Any, tmp_path: Pa
     found = built_in(tmp_path, binary=config(loss={"name": "sigmoid"}), any_number=config())
     assert found(classes=2) == ["any_number", "binary"]
     assert found(classes=3) == ["any_number"]
+    assert found.reasons == {"binary": "for two classes"}
 
 
 @pytest.mark.parametrize(("pretrained", "names"), [("true", ["head", "resnet"]), ("false", ["head"])])
@@ -95,6 +111,7 @@ def test_a_pretrained_recipe_fits_where_the_space_has_its_weights(
     resnet = {"name": "resnet18", "pretrained": True}
     found = built_in(tmp_path, pretrained, head=config(), resnet=config(model=resnet))
     assert found() == names
+    assert ("resnet" in names) or found.reasons == {"resnet": "not pretrained in the space"}
 
 
 def test_a_recipe_over_the_limits_does_not_fit(built_in: Any, tmp_path: Path) -> None:
@@ -103,11 +120,13 @@ def test_a_recipe_over_the_limits_does_not_fit(built_in: Any, tmp_path: Path) ->
     )
     assert found() == ["large", "small"]
     assert found(max_params=600_000) == ["small"]
+    assert found.reasons["large"].endswith("M parameters, over 600k")
 
 
 def test_the_demo_space_gets_only_what_is_quick() -> None:
     demo = load_space("demo")
-    found = dict(built_in_recipes(demo, unlimited(), passes=12, pictures=1800))
+    fitting, _ = built_in_recipes(demo, unlimited(), passes=12, pictures=1800)
+    found = dict(fitting)
     assert "default" in found
     for chosen in found.values():
         assert chosen.recipe.model.name in demo.model_names()
@@ -121,9 +140,24 @@ def test_recipes_are_rescaled_to_the_length_of_the_search(tmp_path: Path) -> Non
     longer, as_it_is = starts(named, searched, passes=20, pictures=1000)
     assert (longer.epochs, longer.recipe["freeze"]["epoch"]) == (20, 10)
     assert (as_it_is.epochs, as_it_is.recipe["freeze"]["epoch"]) == (20, 5)
-    short = config(50, optim={"batch_size": 8}, steps_per_epoch=10, freeze={"epoch": 25})
+    assert (longer.own_epochs, as_it_is.own_epochs) == (10, None)
+
+
+@pytest.mark.parametrize(("asked", "epochs", "frozen"), [(50, 50, 25), (200, 100, 12), (None, 100, 25)])
+def test_short_epochs_are_not_multiplied(tmp_path: Path, asked: int | None, epochs: int, frozen: int) -> None:
+    """Eight passes of 1,000 pictures are 100 epochs of ten steps of 8."""
+    searched = space(tmp_path, QUICK.replace("PRETRAINED", "false"))
+    short = config(asked, optim={"batch_size": 8}, steps_per_epoch=10, freeze={"epoch": 25})
     (start,) = starts([("binary", short)], searched, passes=8, pictures=1000)
-    assert (start.epochs, start.recipe["freeze"]["epoch"]) == (100, 50)
+    assert (start.epochs, start.recipe["freeze"]["epoch"]) == (epochs, frozen)
+
+
+def test_a_freeze_plan_longer_than_a_trial_is_refused(tmp_path: Path) -> None:
+    searched = space(tmp_path, QUICK.replace("PRETRAINED", "false"))
+    with pytest.raises(
+        InputError, match=r"--start-from own.yaml: freeze.epoch must be at most the 10 epochs.*; received 11"
+    ):
+        starts([("own.yaml", config(None, freeze={"epoch": 11}))], searched, passes=10, pictures=1000)
 
 
 def test_recipes_that_are_the_same_at_one_length_are_tried_once(tmp_path: Path) -> None:
@@ -140,6 +174,7 @@ def test_a_start_in_the_space_has_its_parameters_and_another_none(tmp_path: Path
     assert inside.params == {"model.name": "plain_cnn", "geometry.size_px": 64, "optim.lr": 1e-3}
     assert searched.recipe(inside.params, epochs=10).to_dict() == inside.recipe
     assert outside.params == {}
+    assert (inside.outside, outside.outside) == ([], ["optim.lr 0.5 (0.0001 to 0.01)"])
 
 
 def test_the_users_own_recipes_are_files_or_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,3 +186,38 @@ def test_the_users_own_recipes_are_files_or_names(tmp_path: Path, monkeypatch: p
     assert (second, default) == ("default", load_trial_config("default"))
     with pytest.raises(SpaceError, match=r"own\.yaml:2: recipe\.model\.name must be a network"):
         own_recipes(settings, [])
+
+
+def stored(folder: Path, value: Any) -> SearchFolder:
+    found = SearchFolder.create(folder)
+    found.write_json(found.settings_file, {"settings": {}, "starts": value})
+    return found
+
+
+def test_what_a_search_began_with_is_read_back(tmp_path: Path) -> None:
+    searched = space(tmp_path, QUICK.replace("PRETRAINED", "false"))
+    begun = starts([("in", config()), ("out", config(optim={"lr": 0.5}))], searched, passes=10, pictures=1000)
+    assert stored_starts(stored(tmp_path / "a", [asdict(start) for start in begun])) == begun
+    older = [
+        {name: value for name, value in asdict(start).items() if name not in ("outside", "own_epochs")}
+        for start in begun
+    ]
+    assert [start.recipe for start in stored_starts(stored(tmp_path / "b", older))] == [
+        start.recipe for start in begun
+    ]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        3,
+        ["x"],
+        [{"source": "a"}],
+        [{"source": "a", "recipe": [], "epochs": 3, "params": {}}],
+        [{"source": "a", "recipe": {"model": {"nam": "x"}}, "epochs": 3, "params": {}}],
+        [{"source": "a", "recipe": {"model": {"name": "x"}}, "epochs": "many", "params": {}}],
+    ],
+)
+def test_damaged_starts_are_an_error_that_names_the_file(tmp_path: Path, damaged: Any) -> None:
+    with pytest.raises(FolderError, match=r"settings.json does not hold a search's starting recipes"):
+        stored_starts(stored(tmp_path / "a", damaged))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,11 +20,12 @@ from safetensors.torch import load_file, save_file
 from search import alone, leaderboard, predict, retrain, run, train
 from search import list as listing
 from search.folder import SearchFolder, State
+from search.readings import note_reading
 from search.records import Records
 from search.settings import Settings
 from search.trials import Outcome
 from spaces.recipe_files import load_trial_config
-from tests.commands import Desk
+from tests.commands import ROOT, Desk
 from tests.test_commands import CLASSES, toy_folder
 from tests.toy_pictures import CPU
 
@@ -118,7 +122,9 @@ def test_a_recipe_trained_alone_leaves_the_folder_of_a_search_of_one_trial(
 
     # All that reads a search reads it.
     assert listing.main([]) == 0
-    assert "mine    finished  1/1     3 " in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert "mine    finished  1/1     3 " in listed
+    assert listed.splitlines()[1].rstrip().endswith("pictures  recipe own.yaml")
     assert leaderboard.main(["results/mine"]) == 0
     with (folder.path / "leaderboard.csv").open() as file:
         assert next(csv.DictReader(file))["origin"] == "own.yaml"
@@ -131,6 +137,7 @@ def test_a_recipe_trained_alone_leaves_the_folder_of_a_search_of_one_trial(
     again = json.loads(Path("results/mine/model-trial-0/metrics.json").read_text())
     assert again["trained_on"]["parts"] == ["train", "validation", "selection"]
     assert (again["test_readings"], again["trained_on"]["pictures"]) == (2, 102)
+    assert "has been read 2 times so far" in folder.page_file.read_text(encoding="utf-8")
 
 
 def test_a_training_that_was_interrupted_goes_on_to_the_numbers_of_a_whole_one(at_work: Path) -> None:
@@ -142,7 +149,9 @@ def test_a_training_that_was_interrupted_goes_on_to_the_numbers_of_a_whole_one(a
     assert folder.records().trials[0].outcome is None
 
     heard: list[float] = []
-    finished = alone.resume(folder, runtime=CPU, heard=lambda metrics: heard.append(metrics["epoch"]))
+    finished = alone.resume(
+        folder, console=QUIET, runtime=CPU, heard=lambda metrics: heard.append(metrics["epoch"])
+    )
     assert (finished.state, folder.state) == (State.FINISHED, State.FINISHED)
     assert heard == [2, 3]
     whole = started("whole")
@@ -164,13 +173,25 @@ def test_a_model_that_could_not_be_written_is_written_by_a_resume_without_traini
     folder = SearchFolder.open(Path("results/full"))
     assert folder.state is State.CUT_OFF
     heard: list[dict[str, float]] = []
-    alone.resume(folder, runtime=CPU, heard=heard.append)
+    alone.resume(folder, console=QUIET, runtime=CPU, heard=heard.append)
     assert (heard, folder.state) == ([], State.FINISHED)
     assert metrics_of(folder)["trained_on"]["epochs"] == 3
-    # What is finished stays as it is.
-    before = metrics_of(folder)
-    alone.resume(folder, runtime=CPU, heard=heard.append)
-    assert (heard, metrics_of(folder)) == ([], before)
+    assert metrics_of(folder)["test_readings"] == 2  # the first one came to nothing, and was one
+
+
+def test_a_finished_training_stays_as_it_is_and_says_where_things_are(
+    at_work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = started("done")
+    note_reading(folder, "another model", 0.5)
+    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+    assert train.main(["--name", "done", "--resume", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("results/done is already finished: nothing was trained or tested again.\n")
+    assert "(read 2 times so far)" in said  # not as often as when the model was written
+    assert "Model:  results/done/model\n" in said
+    assert "Leaderboard:  results/done/leaderboard.html\n" in said
+    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
 
 
 def test_a_training_that_diverges_is_recorded_and_leaves_no_model(
@@ -197,6 +218,63 @@ def test_a_retrain_refuses_other_weights_than_its_search_started_from(
     assert retrain.main(["results/again", "--device", "cpu"]) == 2
     assert "does not hold the weights any more" in capsys.readouterr().err
     assert not Path("results/again/model-trial-0").exists()
+
+
+def test_a_retrain_of_what_was_interrupted_says_so(at_work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    started("cut", heard=stop_after(2))
+    assert retrain.main(["results/cut", "--epochs", "1", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.startswith(
+        "Note: this training is interrupted after 2 of 3 epochs. Go on with it:  "
+        "python -m search.train --name cut --resume\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ("{name: resnet18, args: {output_stride: 3}}", "'resnet18' with output_stride=3 at 32 px cannot be"),
+        ("{name: small_resnet, weights: nowhere.pt}", "nowhere.pt"),
+    ],
+)
+def test_a_network_that_cannot_be_made_is_told_before_a_picture_is_decoded(
+    at_work: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    network: str,
+    said: str,
+) -> None:
+    def decoded(*_: object, **__: object) -> None:
+        raise AssertionError("pictures were decoded")
+
+    monkeypatch.setattr(alone, "ready_pictures", decoded)
+    Path("odd.yaml").write_text(f"model: {network}\ngeometry: {{size_px: 32}}\n")
+    assert train.main(["odd.yaml", "--data", "pictures", "--device", "cpu"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_what_is_left_out_of_the_pictures_is_told(at_work: Path) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    alone.start(
+        settings("told"), alone.load_config("own.yaml", epochs=1), "own.yaml", console=console, runtime=CPU
+    )
+    assert "Left out: class 0/broken.jpg, which cannot be decoded." in console.file.getvalue()
+
+
+def test_names_are_checked_before_torch_is_imported(at_work: Path) -> None:
+    program = (
+        "import sys; from search import train; "
+        "print([train.main(arguments) for arguments in (['defauld'], ['own.yaml', '--data', 'nowhere'], "
+        "['own.yaml', '--data', 'pictures', '--classes', 'class 0,clas 1'], ['own.yaml', '--epochs', '0'])], "
+        "'torch' in sys.modules)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert found.stdout == "[2, 2, 2, 2] False\n", found.stderr
 
 
 def test_the_best_weights_are_exported_with_their_own_score(at_work: Path) -> None:

@@ -120,6 +120,22 @@ def test_a_norm_that_timm_counts_as_a_group_is_no_stage_of_its_own() -> None:
     assert found[0] == {f"features.{place}.{kind}" for place in (0, 1) for kind in ("weight", "bias")}
 
 
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [
+        ("mobilenetv3_small_050", ("blocks.5.", "conv_head.")),  # timm: the head's group
+        ("mobilenetv4_conv_small", ("blocks.4.", "conv_head.", "norm_head.")),  # the same, with a norm
+        ("efficientnet_b0", ("blocks.6.", "conv_head.", "bn2.")),  # timm: the last blocks' group
+    ],
+)
+def test_the_convolution_that_widens_the_channels_is_no_stage_of_its_own(
+    name: str, last: tuple[str, ...]
+) -> None:
+    with torch.device("meta"):
+        model = network(name)
+    assert stages(model)[-1] == {key for key, _ in model.named_parameters() if key.startswith(last)}
+
+
 def test_a_network_that_says_nothing_of_its_groups_has_stages_too() -> None:
     model = network("pit_ti_224")
     assert not hasattr(model, "group_matcher")

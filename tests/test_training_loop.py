@@ -114,6 +114,16 @@ def test_a_pass_serves_every_picture_once_in_batches_of_nearly_one_size() -> Non
     assert sorted(len(batch.labels) for batch in feed.training(3, 0, 1, 16)) == [12, 12, 13]
 
 
+@pytest.mark.parametrize(
+    ("pictures", "batch_size", "sizes"), [(9, 2, [3, 2, 2, 2]), (9, 8, [5, 4]), (3, 2, [3])]
+)
+def test_a_batch_never_holds_a_single_picture(pictures: int, batch_size: int, sizes: list[int]) -> None:
+    recipe = tiny_recipe(optim={"batch_size": batch_size})
+    feed = Feed(toy_pictures(pictures, 1), recipe, CPU, [0.0] * 3, [1.0] * 3)
+    batches = feed.training(feed.steps_per_pass, seed=0, epoch=1, size_px=16)
+    assert [len(batch.labels) for batch in batches] == sizes
+
+
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
     recipe = tiny_recipe(model={"drop_rate": 0.3}, augment={"strength": 1.0, "erase": 0.3})
     one, metrics, _ = run(recipe, seed=5)

@@ -52,6 +52,17 @@ def test_a_digest_follows_the_contents_of_a_file_or_of_the_one_in_a_folder(tmp_p
         digest(tmp_path / "gone.pth")
 
 
+def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.pth").write_bytes(BYTES)
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ModelError, match=r"model.weights: .*a.pth cannot be read: Permission denied"):
+        digest(tmp_path / "a.pth")
+
+
 def test_a_node_that_has_the_file_uses_it(tmp_path: Path) -> None:
     file, driver = tmp_path / "a.pth", Driver()
     file.write_bytes(BYTES)

@@ -32,20 +32,23 @@ HEADING = f"# timm {timm.__version__}, written by python -m trainables.catalogue
 
 
 def model_names() -> list[str]:
-    """All of timm's networks, without tags."""
+    """All of timm's networks, without tags, encoders included."""
     return sorted(set(timm.list_models()) - FAMILIES.keys() - {ADAPTED})
 
 
 def model_rows(names: Iterable[str]) -> list[dict[str, str]]:
-    """The networks' lines of the table."""
+    """The networks' lines of the table; those that cannot classify are left out."""
     weights: dict[str, list[str]] = defaultdict(list)
     for tagged in timm.list_pretrained():
         name, _, tag = tagged.partition(".")
         weights[name].append(tag)
     rows = []
     for name in names:
+        found = probe(name)
+        if found is None:
+            continue
+        parameters, abilities = found
         default = timm.models.get_pretrained_cfg(name)
-        parameters, abilities = probe(name)
         model = TimmModel(
             name=name,
             input_px=default.input_size[-1],

@@ -77,8 +77,9 @@ class Feed:
 
     @property
     def steps_per_pass(self) -> int:
-        """Batches in one pass over the part."""
-        return -(-len(self) // self._recipe.optim.batch_size)
+        """Batches in one pass over the part; none is of one picture alone, of which a batch norm learns
+        nothing."""
+        return max(1, min(-(-len(self) // self._recipe.optim.batch_size), len(self) // 2))
 
     def training(self, steps: int, seed: int, epoch: int, size_px: int) -> Iterator[Batch]:
         """`steps` shuffled, augmented batches.

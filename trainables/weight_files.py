@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from trainables.models.errors import ModelError
 from trainables.models.weights import weights_file
 
 
@@ -17,11 +18,14 @@ def digest(path: Path) -> str:
     """The SHA-256 of a file of weights, or of the one in a folder, in hexadecimal.
 
     Raises:
-        ModelError: There is no such file.
+        ModelError: There is no such file, or it cannot be read.
     """
     file = weights_file(path)
-    state = file.stat()
-    return _digest(file, state.st_mtime_ns, state.st_size)
+    try:
+        state = file.stat()
+        return _digest(file, state.st_mtime_ns, state.st_size)
+    except OSError as fault:
+        raise ModelError(f"model.weights: {file} cannot be read: {fault.strerror}.") from fault
 
 
 @functools.lru_cache(maxsize=64)

@@ -16,7 +16,6 @@ from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.trials import Metric, Outcome, TrialRecord
-from spaces.errors import InputError
 from spaces.recipe import Recipe
 from spaces.space import Space
 
@@ -28,7 +27,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
-class NothingFitsError(InputError):
+class NothingFitsError(Exception):
     """A space gives hardly any recipe that may be tried."""
 
 
@@ -77,8 +76,8 @@ class Sampler:
                 return recipe, trial.params
             self.study.tell(trial, state=TrialState.FAIL)  # which TPE passes over
         raise NothingFitsError(
-            f"trial {number}: none of {MOST_DRAWS} recipes drawn from space {self.space.name} is within the "
-            "limits. Raise --max-params or --max-latency-ms, or take the largest networks out of the space."
+            f"none of {MOST_DRAWS} recipes drawn for trial {number} from space {self.space.name} is within "
+            "the limits"
         )
 
     def restore(self, record: TrialRecord) -> None:

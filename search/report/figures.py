@@ -12,6 +12,7 @@ from search.report.facts import BestSoFar, Curve, DataFacts, Importance, Setting
 from search.report.style import (
     NEUTRAL,
     PALETTE,
+    SHARE,
     brief,
     choices,
     empty_figure,
@@ -180,7 +181,7 @@ def importance(found: Sequence[Importance]) -> go.Figure:
         marker={"symbol": "line-ns", "size": 14, "line": {"width": 2, "color": PALETTE[4]}},
         hovertemplate="chance alone reaches %{hovertext}<extra></extra>",
     )
-    figure.update_xaxes(tickformat=".0%", range=[0, 1.02 * edge])
+    figure.update_xaxes(tickformat=SHARE, range=[0, 1.02 * edge])
     figure.update_yaxes(showgrid=False)
     return figure
 

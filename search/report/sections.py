@@ -75,20 +75,19 @@ class Sections:
         parts = {"loss": "loss", "accuracy": "accuracy"}
         needed = [*shown, *(f"{side}_{part}" for part in parts for side in ("train", "val"))]
         found = facts.learning_curves(self._view, needed)
-        if not found:
-            return []
         charts = [
             self._add(
                 f"curves-{name}", title, figures.curves(found, name, title, self._palette, self._leader)
             )
             for name, title in shown.items()
+            if found and not self._view.alone
         ]
         best = [curve for curve in found if len(curve.passes) > 1][:COMPARED]
         if best:
+            which = "" if self._view.alone else f"best {len(best)}: " if len(best) > 1 else "best: "
             for part, title in parts.items():
                 figure = figures.train_against_validation(best, part, title, self._palette)
-                which = f"best {len(best)}" if len(best) > 1 else "best"
-                charts.append(self._add(f"best-{part}", f"{which}: {title}", figure))
+                charts.append(self._add(f"best-{part}", f"{which}{title}", figure))
         return charts
 
     def _slices(self, settings: list[facts.Setting]) -> list[Chart]:
@@ -111,6 +110,8 @@ class Sections:
         return self._add("importance", "", figures.importance(self.importances))
 
     def _best(self) -> Chart | None:
+        if self._view.alone:  # there is nothing to be better than
+            return None
         found = facts.best_over_time(self._view)
         figure = figures.best_over_time(found, self._view.metric, self._palette)
         return self._add("best", "", figure) if found else None

@@ -33,6 +33,8 @@ SYMBOLS = {
     "timed_out": "x",
 }
 """A marker an outcome, the same in every figure."""
+SHARE = ".3~%"
+"""Ticks in percent, with as many decimals as they differ by: on a short axis rounded ones would repeat."""
 LONGEST_LABEL = 28
 """Characters; longer names end in an ellipsis."""
 MANY = 200
@@ -75,7 +77,7 @@ def empty_figure(height: int, x: str = "", y: str = "", metric: str | None = Non
     figure.update_xaxes(title=x or None, zeroline=False, automargin=True)
     figure.update_yaxes(title=y or None, zeroline=False, automargin=True)
     if metric and text.is_share(metric):
-        figure.update_yaxes(tickformat=".0%")
+        figure.update_yaxes(tickformat=SHARE)
     elif metric:
         named = [step * 10.0**exponent for exponent in range(-6, 5) for step in (1, 2, 3, 5)]
         figure.update_yaxes(type="log", tickvals=named, ticktext=[text.number(value) for value in named])

@@ -9,20 +9,18 @@ from typing import Any, cast
 
 import timm
 import torch
-from timm.models import get_pretrained_cfg
+from timm.models import get_pretrained_cfg, model_entrypoint
 from torch import Tensor, nn
 
-from spaces.families import FAMILIES
 from spaces.recipe import Recipe
-from spaces.timm_names import timm_models
 from trainables.models.adapted import ADAPTED
 from trainables.models.download import require_hub
 from trainables.models.errors import ModelError
 from trainables.models.weights import load_start
 
-# What training and export use of a network; those that timm's `build_model_with_cfg` makes of timm's own
-# classes have all of it.
-_NEEDED = ("pretrained_cfg", "num_classes", "num_features", "get_classifier")
+NEEDED = ("pretrained_cfg", "num_classes", "num_features", "get_classifier")
+"""What training and export use of a network; those that timm's `build_model_with_cfg` makes of timm's own
+classes have all of it, but for a few encoders."""
 
 
 def import_networks(modules: Iterable[str]) -> list[str]:
@@ -40,7 +38,11 @@ def import_networks(modules: Iterable[str]) -> list[str]:
                 "module that Python finds from here (PYTHONPATH) and that registers networks with "
                 "timm.models.register_model."
             ) from fault
-    return sorted(set(timm.list_models()) - timm_models().keys() - FAMILIES.keys() - {ADAPTED})
+    return sorted(
+        name
+        for name in timm.list_models()
+        if model_entrypoint(name).__module__.partition(".")[0] not in ("timm", "trainables")
+    )
 
 
 def create_model(recipe: Recipe, num_classes: int, *, weights: bool = True) -> nn.Module:
@@ -74,7 +76,7 @@ def create_model(recipe: Recipe, num_classes: int, *, weights: bool = True) -> n
             f"model.name {spec.name!r} with {settings or 'no model.args'} at {recipe.geometry.size_px} px "
             f"cannot be made: {fault}"
         ) from fault
-    lacking = [attribute for attribute in _NEEDED if not hasattr(model, attribute)]
+    lacking = [attribute for attribute in NEEDED if not hasattr(model, attribute)]
     if lacking:
         raise ModelError(
             f"model.name {spec.name!r}: the network has no {', '.join(lacking)}. Make it with "
@@ -138,7 +140,7 @@ def _no_weights(name: str, fault: Exception) -> ModelError:
         f"the pretrained weights of {name!r} cannot be had ({type(fault).__name__}: {fault}). Either let "
         "this machine reach huggingface.co, or fetch them on one that can: copy its Hugging Face cache (the "
         "folder that HF_HOME names), or name the file by model.weights: PATH in place of model.pretrained. "
-        "Or start from random weights (--space scratch, or model.pretrained: false)."
+        "Or start from random weights: model.pretrained: false in a recipe, another --space in a search."
     )
 
 

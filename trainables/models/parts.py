@@ -26,14 +26,17 @@ def stages(model: nn.Module) -> list[set[str]]:
     """Names of the backbone's parameters, stage by stage, from the stem on.
 
     A stage is what timm's coarse grouping calls one: all blocks of one resolution in most CNNs, a block in
-    a transformer. A norm that is a group of its own is too little to be called a stage, so it belongs to
-    the one in front of it.
+    a transformer. What is too little to be called a stage belongs to the one in front of it: a norm that
+    is a group of its own, and the pointwise convolution that widens the channels in front of the head, which
+    timm groups with the last blocks in EfficientNet and with the head in MobileNetV3.
     """
     head, parameters = head_parameters(model), dict(model.named_parameters())
     found: list[set[str]] = []
     for names in _groups(model, coarse=True):
         body = names - head
-        if found and all(parameters[name].ndim == 1 for name in body):
+        weights = [parameters[name] for name in body if parameters[name].ndim > 1]
+        widens = names & head and all(weight.shape[2:] == (1, 1) for weight in weights) and len(weights) == 1
+        if found and (widens or not weights):
             found[-1] |= body
         elif body:
             found.append(body)

@@ -12,25 +12,27 @@ from torch import nn
 
 from spaces.abilities import Abilities
 from trainables.models.adapted import adapt
+from trainables.models.create import NEEDED
 
 _CLASSES = 1000
 _MULTIPLE_OF_ALL_STRIDES_PX = 256
 _POOLS_OF_KIND: dict[Any, tuple[str, ...]] = {}
 
 
-def probe(name: str) -> tuple[int, Abilities]:
-    """The number of parameters, with a last layer for 1000 classes, and what the network takes."""
+def probe(name: str) -> tuple[int, Abilities] | None:
+    """The number of parameters, with a last layer for 1000 classes, and what the network takes.
+
+    Returns:
+        None for an encoder: it does not take what every recipe gives to a network, or cannot classify.
+    """
+    model = _make(name, drop_rate=0.0, drop_path_rate=0.1)
+    drop_path = model is not None
+    if model is None:
+        model = _make(name, drop_rate=0.0)
+    if model is None or not all(hasattr(model, attribute) for attribute in NEEDED):
+        return None
     fixed = bool(get_pretrained_cfg(name).fixed_input_size)
-    drop_path = True
-    try:
-        model = _make(name, drop_path_rate=0.1)
-    except TypeError:  # an argument that it does not know
-        drop_path = False
-        model = _make(name)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    if not hasattr(model, "get_classifier"):
-        return parameters, Abilities(fixed_size=fixed)
-    return parameters, Abilities(
+    return sum(parameter.numel() for parameter in model.parameters()), Abilities(
         fixed_size=fixed,
         drop_path=drop_path,
         pools=_pools(name, model),
@@ -39,9 +41,13 @@ def probe(name: str) -> tuple[int, Abilities]:
     )
 
 
-def _make(name: str, **args: Any) -> nn.Module:
-    with torch.device("meta"):
-        return timm.create_model(name, num_classes=_CLASSES, **args).eval()
+def _make(name: str, **args: Any) -> nn.Module | None:
+    """The network; None where it does not know one of the arguments."""
+    try:
+        with torch.device("meta"):
+            return timm.create_model(name, num_classes=_CLASSES, **args).eval()
+    except TypeError:
+        return None
 
 
 def _pools(name: str, model: nn.Module) -> tuple[str, ...]:
@@ -57,10 +63,13 @@ def _pools_by(name: str, pool: str) -> bool:
     side = get_pretrained_cfg(name).input_size[-1]
     try:
         model = _make(name, global_pool=pool)
-        works = model(torch.zeros(1, 3, side, side, device="meta")).shape == (1, _CLASSES)
+        works = model is not None and model(torch.zeros(1, 3, side, side, device="meta")).shape == (
+            1,
+            _CLASSES,
+        )
     except Exception:  # what networks raise has no class in common
         return False
-    return works and get_model_args(model).get("global_pool") == pool
+    return works and get_model_args(cast(nn.Module, model)).get("global_pool") == pool
 
 
 def _takes_small_stem(model: nn.Module) -> bool:

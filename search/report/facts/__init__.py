@@ -12,7 +12,7 @@ from search.report.facts.settings import (
     settings_against_score,
     varied_paths,
 )
-from search.report.facts.summary import Command, Leader, Summary, summary
+from search.report.facts.summary import Command, Leader, Summary, Tested, summary
 from search.report.facts.table import ranked_table
 from search.report.facts.view import SearchView, outcome_name
 
@@ -28,6 +28,7 @@ __all__ = [
     "SearchView",
     "Setting",
     "Summary",
+    "Tested",
     "best_over_time",
     "data_facts",
     "families",

@@ -47,7 +47,7 @@ def data_facts(view: SearchView) -> DataFacts | None:
     return DataFacts(
         source=str(view.settings.get("data") or "the built-in demo"),
         layout=str(data.get("layout", "")),
-        parts=[part for part in PARTS if any(part in row for row in counts.values())],
+        parts=[part for part in PARTS if any(row.get(part) for row in counts.values())],
         counts=dict(sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))),
         skipped=[(entry["file"], entry["reason"]) for entry in data.get("skipped", [])],
         left_out=[(entry["class"], entry["pictures"], entry["reason"]) for entry in data.get("left_out", [])],

@@ -30,6 +30,15 @@ class Leader(NamedTuple):
     cost: str
 
 
+class Tested(NamedTuple):
+    """What the model in `model/` scores on the test part."""
+
+    accuracy: float
+    pictures: int
+    about: str
+    """Its other scores, which trial it is of, and how often the test part has been read."""
+
+
 class Summary(NamedTuple):
     """What a page says first."""
 
@@ -39,6 +48,8 @@ class Summary(NamedTuple):
     """Trials by how they ended, in the order of `Outcome`; none with zero."""
     leader: Leader | None
     """None as long as no trial has a score."""
+    test: Tested | None
+    """None as long as no model has been tested."""
     commands: list[Command]
 
 
@@ -49,12 +60,18 @@ def summary(view: SearchView) -> Summary:
     outcomes = {name: names.count(name) for name in order if name in names}
     best = next(iter(ranked(view.records, view.metric)), None)
     leader = _leader(view, best) if best else None
-    told = (_searched(view), _data(view), _ended(outcomes), _caveat(view, best) if best and leader else "")
+    told = (
+        _searched(view),
+        _data(view),
+        "" if view.alone else _ended(outcomes),
+        _caveat(view, best) if best and leader else "",
+    )
     return Summary(
         headline=_headline(view, leader),
         sentences=[sentence for sentence in told if sentence],
         outcomes=outcomes,
         leader=leader,
+        test=_test_score(view),
         commands=_commands(view, leader is not None),
     )
 
@@ -68,14 +85,39 @@ def _leader(view: SearchView, best: TrialRecord) -> Leader | None:
     return Leader(best.number, family(best), score, setting_values(best, paths), cost)
 
 
+def _test_score(view: SearchView) -> Tested | None:
+    if not view.model:
+        return None
+    test, trial = view.model["test"], view.model["trial"]
+    scores = f"macro-F1 {text.score(test['macro_f1'], 'macro_f1')}, log loss {text.number(test['log_loss'])}"
+    of_trial = "" if view.alone or trial is None else f" It is trial {trial}, retrained."
+    read = f"The test part has been read {text.count(view.test_readings, 'time')} so far."
+    return Tested(test["accuracy"], test["n"], f"{scores}.{of_trial} {read}")
+
+
 def _headline(view: SearchView, leader: Leader | None) -> str:
+    if leader is None and view.alone:
+        diverged = any(record.outcome is Outcome.DIVERGED for record in view.records)
+        return "The training diverged" if diverged else "No epoch has ended"
     if leader is None:
         return "No trial has a score yet" if view.state == "running" else "No trial has a score"
     verb = "wins with" if view.state == "finished" else "leads with"
     return f"{leader.family} {verb} {text.score(leader.score, view.metric.name)} {view.metric.title}"
 
 
+def _trained(view: SearchView) -> str:
+    (record,) = view.records
+    trial = record.trial
+    source = f"{trial.source}: " if trial.source else ""
+    return (
+        f"{source}{family(record)} trained for {record.epochs_done} of "
+        f"{text.count(trial.epochs, 'epoch')}, seed {trial.seed}, in {text.duration(view.elapsed_s)}."
+    )
+
+
 def _searched(view: SearchView) -> str:
+    if view.alone and view.records:
+        return _trained(view)
     asked = view.settings.get("trials")
     tried = text.count(len(view.records), "trial")
     if asked and asked != len(view.records):
@@ -113,21 +155,13 @@ def _ended(outcomes: dict[str, int]) -> str:
     return f"Outcomes: {told}." if told else ""
 
 
-def _alone(view: SearchView) -> bool:
-    """Whether there was no space to search: `search.train` trained one recipe."""
-    return "space" in view.settings and view.settings["space"] is None
-
-
 def _caveat(view: SearchView, best: TrialRecord) -> str:
     """A score that steered the choice promises too much: said where the score stands."""
     short = ""
     if best.outcome is not None and best.epochs_done < best.trial.epochs:
         short = f"The best trial ran {best.epochs_done} of its {text.count(best.trial.epochs, 'epoch')}. "
-    if _alone(view):
-        return (
-            f"{short}The validation part was watched on the way; the number to trust is the test score, in "
-            "model/metrics.json."
-        )
+    if view.alone:
+        return f"{short}The validation part was watched on the way: the number to trust is the test score."
     return (
         f"{short}Validation scores steered the search and flatter its best trials a little; the number to "
         "trust is the test score of the retrained model."
@@ -136,12 +170,12 @@ def _caveat(view: SearchView, best: TrialRecord) -> str:
 
 def _commands(view: SearchView, scored: bool) -> list[Command]:
     name, folder = shlex.quote(view.name), shlex.quote(f"results/{view.name}")
-    again = f"python -m search.{'train' if _alone(view) else 'run'} --name {name} --resume"
+    again = f"python -m search.{'train' if view.alone else 'run'} --name {name} --resume"
     retrain = f"python -m search.retrain {folder}"
     predict = f"python -m search.predict {folder}/model PICTURE-OR-FOLDER"
     if view.state == "running":
         return [Command("Look again at a later moment", f"python -m search.leaderboard {folder}")]
-    if _alone(view):
+    if view.alone:
         if view.state != "finished":
             return [Command("Go on where it ended", again)]
         found = [
@@ -149,10 +183,8 @@ def _commands(view: SearchView, scored: bool) -> list[Command]:
             Command("Train it on everything but the test part", retrain),
         ]
         return found if scored else []
-    found = [
-        Command("Train the winner for real and export it", retrain),
-        Command("Then name what is in a picture", predict),
-    ]
+    found = [] if view.model else [Command("Train the winner for real and export it", retrain)]
+    found += [Command(f"{'Name' if view.model else 'Then name'} what is in a picture", predict)]
     found = found if scored else []
     if view.state != "finished":
         return [Command("Go on where it ended", again), *found]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search.trials import Metric, TrialRecord
@@ -30,6 +30,15 @@ class SearchView:
     sessions: Sequence[tuple[float, float]] = ()
     """Start and end of each run of the driver, in seconds since the Unix epoch; the time between them is
     left out of time axes. Empty: one session."""
+    model: dict[str, Any] = field(default_factory=dict)
+    """`metrics.json` of the model in `model/`; empty where there is none."""
+    test_readings: int = 0
+    """How often the test part has been read."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether there was no space to search: `search.train` trained one recipe."""
+        return "space" in self.settings and self.settings["space"] is None
 
 
 def outcome_name(record: TrialRecord, state: str) -> str:

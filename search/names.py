@@ -1,0 +1,37 @@
+"""The names on a command line, checked before torch is imported: that takes seconds, and a typing error
+should be told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.settings import Settings
+from spaces.recipe_files import RECIPES
+from spaces.space_files import BUILT_IN
+from spaces.yaml_files import find_yaml, read_yaml
+
+
+def check_names(settings: Settings) -> None:
+    """Makes sure that recipes, space, pictures and classes of these names are there.
+
+    Raises:
+        SpaceError: There is no such recipe or space, or its file is not YAML.
+        DataError: There are no labelled pictures, or none of such a class.
+    """
+    for name in settings.start_from:
+        check_recipe_name(name)
+    if settings.space is not None:
+        read_yaml(find_yaml(settings.space, BUILT_IN, "space"))
+    if settings.data is not None:
+        from trainables.data import read_listing  # only now: pandas takes its time to import
+
+        read_listing(Path(settings.data), classes=settings.classes)
+
+
+def check_recipe_name(name: str) -> None:
+    """Makes sure that there is a recipe of this name, or a file; what it holds is checked later.
+
+    Raises:
+        SpaceError: There is none, or it is not YAML.
+    """
+    read_yaml(find_yaml(name, RECIPES, "recipe"))
