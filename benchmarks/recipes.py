@@ -44,6 +44,10 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
 """What makes resnet101_strong of resnet101_baseline, and what undoes each."""
 
 
+Plan = tuple[Recipe, int]
+"""What is trained, and for how many epochs."""
+
+
 @dataclass(frozen=True)
 class Few:
     """Some of the pictures of a part."""
@@ -89,21 +93,17 @@ def carried(plan: str, weights: str | None, epochs: int) -> Recipe:
     )
 
 
-def own_length(recipe: Recipe, options: argparse.Namespace) -> int:
-    """Epochs: those of a few steps are no passes, and the recipes that have them say 50."""
-    return 50 if recipe.steps_per_epoch else options.epochs
-
-
-def small(options: argparse.Namespace) -> dict[str, Recipe]:
+def small(options: argparse.Namespace) -> dict[str, Plan]:
     plans = {}
     for name in options.recipes or SMALL:
         config = load_trial_config(name)
-        epochs = own_length(config.recipe, options)
-        plans[name] = config.recipe.rescaled(config.epochs or epochs, epochs)
+        # Epochs of a few steps are no passes: such a recipe has its own length.
+        epochs = (config.recipe.steps_per_epoch and config.epochs) or options.epochs
+        plans[name] = (config.recipe.rescaled(config.epochs or epochs, epochs), epochs)
     return plans
 
 
-def transfer(options: argparse.Namespace) -> dict[str, Recipe]:
+def transfer(options: argparse.Namespace) -> dict[str, Plan]:
     plan = {
         "optim.name": "sgd",
         "optim.lr": 0.05,
@@ -115,27 +115,29 @@ def transfer(options: argparse.Namespace) -> dict[str, Recipe]:
     }
     base = Recipe.model_validate({"model": CARRIER, "geometry": {"size_px": 32}})
     scratch = {**plan, "optim.backbone_lr_mult": 1.0, "freeze.epoch": 0}
-    return {
+    recipes = {
         "pretrained, freeze plan": changed(base, {**plan, "model.weights": options.weights}),
         "random weights": changed(base, scratch),
         "random weights, freeze plan": changed(base, plan),
     }
+    return {name: (recipe, options.epochs) for name, recipe in recipes.items()}
 
 
-def strong(options: argparse.Namespace) -> dict[str, Recipe]:
+def strong(options: argparse.Namespace) -> dict[str, Plan]:
     baseline, best = (
         carried(f"resnet101_{plan}", options.weights, options.epochs) for plan in ("baseline", "strong")
     )
     without = {f"strong without {name}": changed(best, undo) for name, undo in INGREDIENTS.items()}
-    return {"baseline": baseline, "strong": best, **without}
+    recipes = {"baseline": baseline, "strong": best, **without}
+    return {name: (recipe, options.epochs) for name, recipe in recipes.items()}
 
 
-def train_once(recipe: Recipe, data: Dataset, options: argparse.Namespace, seed: int) -> dict[str, Any]:
+def train_once(plan: Plan, data: Dataset, options: argparse.Namespace, seed: int) -> dict[str, Any]:
+    recipe, epochs = plan
     pictures: Pictures = data.part("train")
     if options.a_class:
         pictures = few(pictures, options.a_class, seed)
     history: list[dict[str, float]] = []
-    epochs = own_length(recipe, options)
     model = train(
         recipe,
         TrainData(pictures, data.part("validation")),
@@ -145,7 +147,7 @@ def train_once(recipe: Recipe, data: Dataset, options: argparse.Namespace, seed:
     )
     test = evaluate(model, recipe, data.part("test"))
     frozen = [epoch["train_s"] for epoch in history[: recipe.freeze.epoch]]
-    free = [epoch["train_s"] for epoch in history[-max(1, options.epochs // 3) :]]
+    free = [epoch["train_s"] for epoch in history[-max(1, epochs // 3) :]]
     return {
         "accuracy": test["accuracy"],
         "macro_f1": test["macro_f1"],
@@ -182,15 +184,16 @@ def main() -> None:
     source, cache_dir = Path(options.data), default_cache_dir()
     data: dict[tuple[int, bool], Dataset] = {}
     for seed in range(options.seeds):
-        for name, recipe in plans.items():
+        for name, plan in plans.items():
             if any((line["name"], line["seed"]) == (name, seed) for line in done):
                 continue
+            recipe, _ = plan
             size_px, binary = key = recipe.geometry.size_px, recipe.loss.name == "sigmoid"
             if key not in data:
                 classes = read_listing(source).classes[: 2 if binary else None]
                 split = prepare(source, size_px=size_px, classes=classes, cache_dir=cache_dir).split
                 data[key] = load(source, split, size_px=size_px, cache_dir=cache_dir)
-            line = {"name": name, "seed": seed, **train_once(recipe, data[key], options, seed)}
+            line = {"name": name, "seed": seed, **train_once(plan, data[key], options, seed)}
             done.append(line)
             with out.open("a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -212,7 +215,7 @@ def main() -> None:
             f"{statistics.median(line['train_s'] for line in lines):>8.1f} {ratio:>12}"
         )
     print(
-        f"{options.seeds} seeds, {options.epochs} epochs, {lines[0]['pictures']} training pictures, "
+        f"{options.seeds} seeds, {plans[name][1]} epochs, {lines[0]['pictures']} training pictures, "
         f"{lines[0]['test_pictures']} test pictures ({name}); spread is the standard deviation over seeds"
     )
 

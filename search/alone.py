@@ -24,6 +24,7 @@ from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_weights
 from trainables.data import SHARES, Prepared
 from trainables.models.create import create_model, import_networks
+from trainables.models.dry_run import dry_run
 from trainables.models.size import parameters
 from trainables.runtime import Runtime
 from trainables.weight_files import digest
@@ -89,6 +90,7 @@ def start(
     # First, with any number of classes: its faults, and weights that cannot be had, should be told before
     # minutes go into the pictures.
     create_model(recipe, 2)
+    dry_run(recipe, 2)
     pictures, prepared = ready_pictures(
         settings,
         size_px=recipe.geometry.size_px,

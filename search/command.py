@@ -98,8 +98,7 @@ def say_model(console: Console, folder: SearchFolder, model: Path) -> None:
     )
     console.print(f"Model:  {model}")
     console.print(f"Try it:  python -m search.predict {model} PICTURE-OR-FOLDER...")
-    if folder.page_file.exists():
-        console.print(f"Leaderboard:  {folder.page_file}")
+    console.print(f"Leaderboard:  {folder.page_file}")
 
 
 def table_console() -> Console:

@@ -45,7 +45,8 @@ def evaluate(
     imports: Sequence[str] = (),
     device: str = "auto",
 ) -> dict[str, Any]:
-    """`{"model", "data", "part", "test": {...}, "skipped": [[file, reason]]}`; `test` as in `metrics.json`.
+    """`{"model", "data", "part", "only", "test": {...}, "skipped": [[file, reason]]}`, `test` as in
+    `metrics.json`.
 
     Args:
         classes: Takes only these. Pictures of classes that the model does not know are never left out
@@ -53,11 +54,18 @@ def evaluate(
 
     Raises:
         InputError: The model cannot be loaded, the data cannot be read, or has classes that the model
-            does not know.
+            does not know, or its test part holds none of the classes asked for.
     """
     from trainables.data import read_listing
 
-    listing = read_listing(data, classes=classes)  # first: importing torch takes seconds
+    listing = read_listing(data)  # first: importing torch takes seconds
+    # Of the whole: pictures for training are not evaluated in place of classes that have none for testing.
+    part = "test" if (listing.files["part"] == "test").any() else "all"
+    files = (listing if classes is None else listing.only(classes)).files
+    if part == "test":
+        files = files[files["part"] == "test"]
+    if files.empty:
+        raise InputError(f"{data} has no pictures of {', '.join(classes or ())} in its test part.")
     import torch
 
     from trainables import export
@@ -68,18 +76,16 @@ def evaluate(
 
     import_networks(imports)
     classifier = export.load(model)
-    unknown = sorted(set(listing.classes) - set(classifier.classes))
+    unknown = sorted(set(files["class"]) - set(classifier.classes))
     if unknown:
-        known = [name for name in listing.classes if name in classifier.classes]
-        way_out = f" To leave them out: --classes {shlex.quote(','.join(known))}" if known else ""
+        known = sorted(set(files["class"]) & set(classifier.classes))
+        option = ",".join(known)
+        possible = known and class_names(option) == tuple(known)  # a name may have a comma in it
+        way_out = f" To leave them out: --classes {shlex.quote(option)}" if possible else ""
         raise InputError(
             f"{data} has classes that {model} does not know: {', '.join(unknown)}. It knows: "
             f"{', '.join(classifier.classes)}.{way_out}"
         )
-    files = listing.files
-    part = "test" if (files["part"] == "test").any() else "all"
-    if part == "test":
-        files = files[files["part"] == "test"]
     labels = dict(zip(files["file"], files["class"], strict=True))
     tally, skipped = Tally(len(classifier.classes), torch.device("cpu")), []
     paths = [listing.root / file for file in files["file"]]
@@ -96,6 +102,7 @@ def evaluate(
         "model": str(model),
         "data": str(data),
         "part": part,
+        "only": None if classes is None else list(classes),
         "test": scores(tally, classifier.classes),
         "skipped": skipped,
     }

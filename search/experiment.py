@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from search.chatter import chatter_to
 from search.engine import Engine
@@ -93,8 +94,10 @@ def refuse_changes(folder: SearchFolder, plan: Plan) -> None:
         changes.append(f"the search space differs from the one in {folder.space_file}")
     if stored["data_fingerprint"] != plan.prepared.report["fingerprint"]:
         changes.append(f"the pictures differ from those of {folder.data_file}")
-    if stored.get("weights", {}) != plan.weights:
-        changes.append(f"the weights to start from ({', '.join(plan.weights)}) differ from those it had")
+    known = stored.get("weights", {})
+    if other := [path for path, sha in known.items() if plan.weights.get(path) != sha]:
+        # More of them are no change: a raised limit lets in networks with weights of their own.
+        changes.append(f"the weights to start from ({', '.join(other)}) differ from those it had")
     changes += [
         f"--{name.replace('_', '-')} is lower than it was, and trials may be over it"
         for name in ("max_params", "max_latency_ms")
@@ -171,7 +174,8 @@ def _drive(folder: SearchFolder, plan: Plan) -> Finished:
             )
         if engine.cut_short:
             terminal.print(
-                f"The search ends with {engine.trials} of {settings.trials} trials: {engine.cut_short}. "
+                f"The search ends with {engine.trials} of {settings.trials} trials: "
+                f"{escape(engine.cut_short)}. "
                 f"To go on: {settings.resume_command}, with a higher --max-params or --max-latency-ms."
             )
         state = State.FINISHED if engine.finished else State.INTERRUPTED

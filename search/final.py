@@ -14,6 +14,7 @@ from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_weights
 from trainables.data import read_split
 from trainables.models.create import import_networks
+from trainables.models.dry_run import dry_run
 from trainables.runtime import Runtime
 
 TRAINED_ON = ("train", "validation", "selection")
@@ -43,6 +44,7 @@ def choose(
     Raises:
         FolderError: The search has no such trial, or none with a score, or `epochs` is not positive.
         SpaceError: The config file is not valid.
+        ModelError: Its network cannot be made, or not take pictures of its size.
         InputError: Its freeze epoch lies behind the end of the training.
     """
     if epochs is not None and epochs < 1:
@@ -55,6 +57,7 @@ def choose(
         own_networks = import_networks(settings.imports)
         found = load_trial_config(config, extra_models=own_networks)
         found = found.model_copy(update={"recipe": with_absolute_weights(found.recipe)})
+        dry_run(found.recipe, 2)  # every loss can do with two classes
         title, out = f"config {config}", f"model-{Path(config).stem}"
     else:
         if trial is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from rich.console import Console
 
 from search.bars import bars
 from search.networks import Networks
-from search.variants import Variants, identity, is_decisive, named, variants
+from search.variants import Variants, is_decisive, named, variants
 from spaces.domains import Value, same
 from spaces.errors import InputError
 from spaces.flat import flatten
@@ -46,11 +47,11 @@ def within_limits(space: Space, networks: Networks, console: Console) -> Limited
     with bars(console) as bar:
         done = bar("measuring networks")
         fitting: list[Recipe] = []
-        over: dict[str, str] = {}
+        over: list[tuple[Recipe, str]] = []
         for place, recipe in enumerate(found.recipes):
             done(place, len(found.recipes))
             if excess := networks.excess(recipe):
-                over[_key(recipe)] = excess
+                over.append((recipe, excess))
             else:
                 fitting.append(recipe)
     told = _told(found, over)
@@ -87,28 +88,22 @@ def _narrowed(space: Space, found: Variants, fitting: list[Recipe]) -> Space:
     return space.without(is_lost)
 
 
-def _told(found: Variants, over: dict[str, str]) -> list[str]:
+def _told(found: Variants, over: list[tuple[Recipe, str]]) -> list[str]:
     """A line a name: those that are gone altogether first."""
-    by_name: dict[str, list[Recipe]] = {}
-    for recipe in found.recipes:
-        by_name.setdefault(recipe.model.name, []).append(recipe)
+    there = Counter(recipe.model.name for recipe in found.recipes)
+    examples: dict[str, list[str]] = {}
+    for recipe, excess in over:
+        examples.setdefault(recipe.model.name, []).append(f"{named(recipe)}: {excess}")
     gone, thinner = {}, {}
     of = "variants" if found.whole else "smallest and largest variants"
-    for name, recipes in by_name.items():
-        beyond = [recipe for recipe in recipes if _key(recipe) in over]
-        if not beyond:
-            continue
-        example = f"{named(beyond[0])}: {over[_key(beyond[0])]}"
-        if len(recipes) == 1:
+    for name, (example, *more) in examples.items():
+        beyond = 1 + len(more)
+        if there[name] == 1:
             gone[name] = example
-        elif len(beyond) == len(recipes):
-            gone[name] = f"{name}: all {len(recipes)} {of}, such as {example}"
+        elif beyond == there[name]:
+            gone[name] = f"{name}: all {beyond} {of}, such as {example}"
         else:
-            thinner[name] = f"{name}: {len(beyond)} of {len(recipes)} {of}, such as {example}"
+            thinner[name] = f"{name}: {beyond} of {there[name]} {of}, such as {example}"
     lines = {**gone, **thinner}
     shown, others = list(lines.values())[:MOST_LINES], list(lines)[MOST_LINES:]
     return shown + ([f"and {len(others)} more: {', '.join(others)}"] if others else [])
-
-
-def _key(recipe: Recipe) -> str:
-    return str(identity(recipe))

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.command import guarded, table_console
-from search.folder import RESULTS, SearchFolder, searches
+from search.folder import RESULTS, SearchFolder, State, searches
 from search.results import winner
 from spaces.errors import InputError
 
@@ -49,10 +49,11 @@ def _row(folder: SearchFolder) -> tuple[str, ...]:
         settings, records = folder.settings(), folder.records().all()
         best = winner(records, settings.scored_by)
         ended = sum(record.outcome is not None for record in records)
+        cut_short = folder.state is State.FINISHED and len(records) < settings.trials
         return (
             folder.path.name,
             str(folder.state),
-            f"{ended}/{settings.trials}",
+            f"{ended}/{settings.trials}{' (no more within the limits)' * cut_short}",
             str(sum(len(record.history) for record in records)),
             "-" if best is None else f"{best.score(settings.scored_by):.4f} ({settings.metric})",
             settings.data or "demo",

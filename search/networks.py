@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from search.folder import FolderError, write_text
-from search.variants import identity
+from search.variants import identity, key
 from spaces.recipe import Recipe
 from trainables.models.size import latency_ms, parameters
 
@@ -49,7 +49,7 @@ class Networks:
     ) -> None:
         self.max_params, self.max_latency_ms = max_params, max_latency_ms
         self.classes, self._device = classes, device
-        self._known = {_key(measured.network): measured for measured in known}
+        self._known = {key(measured.network): measured for measured in known}
         self._file: Path | None = None
 
     @property
@@ -81,12 +81,12 @@ class Networks:
 
     def _measured(self, recipe: Recipe) -> Measured:
         network = identity(recipe)
-        known = self._known.get(_key(network))
+        known = self._known.get(key(network))
         count = parameters(recipe, self.classes) if known is None else known.parameters
         wanted = self.max_latency_ms is not None and not self._too_many(count)
         if known is None or (wanted and known.latency_ms is None):
             latency = latency_ms(recipe, self.classes, self._device) if wanted else None
-            known = self._known[_key(network)] = Measured(network, count, latency)
+            known = self._known[key(network)] = Measured(network, count, latency)
             if self._file is not None:
                 self.keep_in(self._file)
         return known
@@ -114,7 +114,3 @@ def amount(count: int) -> str:
     if count < 1_000:
         return str(count)
     return f"{count / 1e3:.4g}k" if count < 999_950 else f"{count / 1e6:.4g}M"
-
-
-def _key(network: dict[str, Any]) -> str:
-    return json.dumps(network, sort_keys=True)

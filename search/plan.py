@@ -12,7 +12,7 @@ from search.folder import SearchFolder
 from search.limits import LimitError, within_limits
 from search.networks import Networks, load
 from search.pictures import decode_for, ready_pictures
-from search.rehearsal import Tried, fetch_weights, rehearse
+from search.rehearsal import Tried, check_losses, fetch_weights, rehearse
 from search.settings import Settings
 from search.starting import Named, built_in_recipes, own_recipes, starts, stored_starts
 from search.trials import Start
@@ -26,7 +26,7 @@ from trainables.data import Prepared
 from trainables.models.create import import_networks
 from trainables.runtime import Runtime
 
-FURTHER = ("model.pretrained", "model.weights", "geometry.start_px")
+FURTHER = ("model.pretrained", "model.weights", "model.drop_path_rate", "geometry.start_px")
 """What can be wrong with a network, beside what decides on its size."""
 MOST_VALUES = 3
 """Of a starting recipe's values outside of the space."""
@@ -89,7 +89,7 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
     classes = len(prepared.classes)
     possible = space if classes == 2 else space.without(_is_for_two_classes)
     tried = [*_of(possible), *given]
-    rehearse([entry for entry in tried if entry[1].loss.name == "sigmoid"], classes, console)
+    check_losses(tried, classes)
     networks = Networks(
         settings.max_params,
         settings.max_latency_ms,

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from search.bars import bars
 from spaces.recipe import Recipe
 from spaces.recipe_files import with_absolute_weights
-from trainables.models.create import ModelError, create_model
+from trainables.models.create import ModelError, create_model, creation
 from trainables.models.dry_run import dry_run
 from trainables.weight_files import digest
 
@@ -21,8 +22,8 @@ Tried = tuple[str, Recipe]
 def rehearse(tried: Sequence[Tried], classes: int, console: Console) -> None:
     """Makes the networks, and sends pictures through them, without memory for either.
 
-    Every body at every picture size, and every head, but not all of their combinations: they are many, and
-    neither looks at the other.
+    Every body at every picture size, every head, and each network with and without drop path, but not all of
+    their combinations: they are many, and none looks at the others.
 
     Args:
         classes: How many the networks tell apart.
@@ -39,6 +40,20 @@ def rehearse(tried: Sequence[Tried], classes: int, console: Console) -> None:
             dry_run(recipe, classes)
 
         _each(distinct, check)
+
+
+def check_losses(tried: Sequence[Tried], classes: int) -> None:
+    """Makes sure that the classes are two where the loss is for two.
+
+    Raises:
+        ModelError: They are not; all who ask for it at once.
+    """
+    one_each = {origin: (origin, recipe) for origin, recipe in tried if recipe.loss.name == "sigmoid"}
+
+    def check(place: int, recipe: Recipe) -> None:
+        creation(recipe, classes)
+
+    _each(list(one_each.values()), check)
 
 
 def fetch_weights(tried: Sequence[Tried], console: Console) -> dict[str, str]:
@@ -60,7 +75,7 @@ def fetch_weights(tried: Sequence[Tried], console: Console) -> dict[str, str]:
         if start in loaded or not (spec.pretrained or spec.weights):
             return
         loaded.add(start)
-        console.print(f"weights of {spec.name}: {spec.weights or 'pretrained'} ...")
+        console.print(escape(f"weights of {spec.name}: {spec.weights or 'pretrained'} ..."))
         create_model(recipe, 2)  # every loss can do with two classes, and the head starts anew
         if spec.weights and spec.weights not in digests:
             digests[spec.weights] = digest(Path(spec.weights))
@@ -72,15 +87,16 @@ def fetch_weights(tried: Sequence[Tried], console: Console) -> dict[str, str]:
 
 
 def _distinct(tried: Sequence[Tried]) -> list[Tried]:
-    """The recipes with a body or a head that none before them has."""
+    """The recipes with a body, a head or drop path that none before them has."""
     seen: set[str] = set()
     distinct = []
     for origin, recipe in tried:
         model, geometry = recipe.model, recipe.geometry
         body = str((model.name, model.args, model.stem, geometry.size_px, geometry.start_px))
         head = str((model.name, model.pool, model.head_dense, recipe.loss.name == "sigmoid"))
-        if not {body, head} <= seen:
-            seen |= {body, head}
+        drop_path = str((model.name, model.drop_path_rate > 0))
+        if not {body, head, drop_path} <= seen:
+            seen |= {body, head, drop_path}
             distinct.append((origin, recipe))
     return distinct
 

@@ -76,8 +76,8 @@ def _retrain(options: argparse.Namespace) -> int:
             runtime=runtime_on(options.device),
             heard=heard,
         )
-        write_page(folder, folder.state)  # it shows the test score
     say_model(console, folder, out)
+    write_page(folder, folder.state)  # it shows the test score
     return 0
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,8 @@ from spaces.space import Space
 from spaces.worlds import worlds
 
 MOST = 300
-"""Of a space with more networks only those are looked at whose numbers are the smallest and the largest."""
+"""Of a space with more networks only those are looked at whose numbers are the smallest and the largest; they
+may still be more than this."""
 DECISIVE = {"model.name", "model.stem", "model.pool", "model.head_dense", "geometry.size_px", "loss.name"}
 """What decides on a network's size, beside its arguments."""
 
@@ -28,6 +30,11 @@ def identity(recipe: Recipe) -> dict[str, Any]:
     found = {path: values[path] for path in sorted(values) if is_decisive(path)}
     one_output = found.pop("loss.name") == "sigmoid"  # all that the loss decides on
     return {**found, "one_output": one_output}
+
+
+def key(values: Mapping[str, Any]) -> str:
+    """An identity, or more values with it, as text; the same when it comes from a JSON file."""
+    return json.dumps(values, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -58,12 +65,12 @@ def _combinations(space: Space, further: Sequence[str], *, thinned: bool) -> lis
     found: dict[str, Recipe] = {}
     seen = set()
     for values in worlds(space.defaults, space.parameters, paths, thinned=thinned):
-        key = str([values.get(path) for path in sorted(paths)])
-        if key in seen:
+        combination = key({path: values.get(path) for path in paths})
+        if combination in seen:
             continue
-        seen.add(key)
+        seen.add(combination)
         recipe = Recipe.model_validate(unflatten(values))
-        found.setdefault(str([identity(recipe), *(values.get(path) for path in further)]), recipe)
+        found.setdefault(key(identity(recipe) | {path: values.get(path) for path in further}), recipe)
         if not thinned and len(found) > MOST:
             break
     return list(found.values())

@@ -38,7 +38,7 @@ class Model(Part):
     head_dense: Annotated[int, Field(ge=1)] | None = None
     """Width of a dense layer with ReLU and dropout in front of the last layer; null: the last layer alone."""
     drop_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Dropout in front of the last dense layer (timm's `drop_rate`)."""
+    """Dropout, in front of the last layer in most networks (timm's `drop_rate`)."""
     drop_path_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Stochastic depth: chance of leaving out the last residual block, falling to 0 at the first
     (Huang et al. 2016)."""
@@ -162,6 +162,11 @@ class Recipe(Part):
     """Ends the training when the validation loss has not improved for this many epochs; null: never."""
     keep: Literal["last", "best"] = "last"
     """Which weights the training ends with: the last ones, or those with the lowest validation loss."""
+
+    def steps_per_pass(self, pictures: int) -> int:
+        """Batches in a pass over so many pictures; none is of one picture alone, of which a batch norm learns
+        nothing."""
+        return max(1, min(-(-pictures // self.optim.batch_size), pictures // 2))
 
     def rescaled(self, old_epochs: int, new_epochs: int) -> Recipe:
         """The same recipe for a training of another length: the freeze epoch keeps its share of it.

@@ -1,7 +1,7 @@
 """Wildcards in space files: `resnet*` stands for many networks, in choices of `model.name` and in conditions.
 
-`not resnet*d` beside it leaves some of them out again; names that are written out stay. What matches nothing
-stays as it is, and is then told as a name that does not exist.
+`not resnet*d` beside it leaves some of them out again; names that are written out stay. What matches nothing,
+or leaves nothing over, stays as it is, and is then told as a name that does not exist.
 """
 
 from __future__ import annotations
@@ -76,7 +76,10 @@ def expand_conditions(parameters: Sequence[Parameter], defaults: Mapping[str, An
     def expanded(parameter: Parameter) -> Parameter:
         if _NAME not in parameter.when:
             return parameter
-        values = tuple(value for _, value in _expand(parameter.when[_NAME], names, ()))
+        wanted = parameter.when[_NAME]
+        if all(map(_excludes, wanted)):
+            wanted = ("*", *wanted)
+        values = tuple(value for _, value in _expand(wanted, names, ()))
         return replace(parameter, when={**parameter.when, _NAME: values})
 
     return [expanded(parameter) for parameter in parameters]
@@ -107,7 +110,7 @@ def _expand(
         elif not _excludes(value):
             there = {name for _, name in expanded if isinstance(name, str)} | left_out
             expanded += [(index, name) for name in matching if name not in there and name not in values]
-    return expanded
+    return expanded or [(0, ", ".join(map(str, values)))]  # told as it was meant: a name that is not there
 
 
 def _excludes(value: Any) -> bool:

@@ -105,6 +105,7 @@ def test_help_fits_a_terminal_and_names_the_command(
 BEFORE_AND_WITHIN = """
 import signal, sys
 sys.argv[0] = "-m"  # as `python -m` has it while it imports the command's package
+sys.orig_argv[1:] = ["-m", "search.run", "--data", "pictures"]
 import search
 print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)
 from search.command import guarded
@@ -121,6 +122,22 @@ def test_ctrl_c_prints_no_traceback_while_a_command_is_being_imported_nor_later(
         timeout=60,
     )
     assert (found.stdout, found.stderr) == ("True\n130\n", "interrupted\n")
+
+
+def test_a_program_that_uses_this_package_keeps_its_own_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    says = "import signal, search; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    (tmp_path / "other" / "__init__.py").write_text(says)
+    (tmp_path / "other" / "module.py").touch()
+    found = subprocess.run(
+        [sys.executable, "-m", "other.module", "search.run"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (found.stdout, found.stderr) == ("True\n", "")
 
 
 def test_ctrl_c_says_how_to_go_on_where_there_is_something_to_go_on_with(
@@ -450,7 +467,7 @@ def test_evaluating_the_test_part_again_gives_the_numbers_of_the_retrain(
     )
     assert (status, error) == (0, "")
     found, expected = json.loads(out), metrics_of(search.path / "model")["test"]
-    assert set(found) == {"model", "data", "part", "test", "skipped"}
+    assert set(found) == {"model", "data", "part", "only", "test", "skipped"}
     assert set(found["test"]) == set(expected)
     for name in ("confusion_matrix", "classes", "n"):
         assert found["test"][name] == expected[name]

@@ -13,6 +13,7 @@ import pytest
 
 from search import records
 from search.engine import Engine, length_epochs
+from search.policy import sampler
 from search.policy.asha import Decision
 from search.trials import METRICS, Epoch, Outcome, Start, Trial, ranked
 from spaces.recipe import Optim, Recipe
@@ -488,18 +489,24 @@ def test_draws_that_did_not_fit_mislead_no_later_suggestion(tmp_path: Path, sear
         assert frozen.params == entry.trial.params
 
 
-def test_where_nothing_more_fits_the_search_ends_and_says_why(path: Path, searched: Space) -> None:
+def test_where_nothing_more_fits_the_search_ends_and_says_why(
+    path: Path, searched: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampler, "MOST_DRAWS", 20)
     allowed = iter([True] * 5)
     driven = finish(engine(path, searched, fits=lambda recipe: next(allowed, False)))
     assert driven.finished
     assert driven.trials == len(driven.records) == 5
-    assert driven.cut_short == ("none of 100 recipes drawn for trial 5 from space space is within the limits")
+    assert driven.cut_short == "none of 20 recipes drawn for trial 5 from space space is within the limits"
     assert_whole(driven, path)
     # With more room it goes on.
     assert len(finish(engine(path, searched, trials=8)).records) == 8
 
 
-def test_trials_that_run_go_on_where_nothing_more_fits(path: Path, searched: Space) -> None:
+def test_trials_that_run_go_on_where_nothing_more_fits(
+    path: Path, searched: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampler, "MOST_DRAWS", 20)
     allowed = iter([True])
     driven = engine(path, searched, fits=lambda recipe: next(allowed, False))
     running = driven.ask()

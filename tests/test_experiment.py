@@ -18,6 +18,7 @@ from search.experiment import refuse_changes, resume, share, start
 from search.folder import FolderError, SearchFolder, State
 from search.networks import Networks
 from search.plan import Plan
+from search.policy import sampler
 from search.records import RecordFile
 from search.settings import Settings
 from search.trials import Outcome, Start
@@ -139,14 +140,17 @@ def test_a_search_that_finds_nothing_more_within_its_limits_ends_with_results(
         settings=settings(max_params=1),
         networks=Networks(1, None, classes=2, device=torch.device("cpu")),
         starts=(),
+        offered=replace(plan.offered, name="mine [/b]"),
     )
     without_ray(monkeypatch)
     monkeypatch.setattr(experiment, "run", lambda engine, *arguments, **options: engine.ask())
+    monkeypatch.setattr(sampler, "MOST_DRAWS", 20)
     finished = start(limited, results=results)
     assert finished.state is State.FINISHED
     assert (finished.folder / "leaderboard.html").exists()
     said = " ".join(capfd.readouterr().out.split())
-    assert "The search ends with 0 of 16 trials: none of 100 recipes drawn for trial 0" in said
+    assert "The search ends with 0 of 16 trials: none of 20 recipes drawn for trial 0" in said
+    assert "from space mine [/b] is within the limits." in said
     assert "python -m search.run --name mine --resume, with a higher --max-params" in said
 
 
@@ -220,6 +224,22 @@ def test_a_limit_may_be_raised(plan: Plan, results: Path, raised: Any) -> None:
     refuse_changes(folder, replace(plan, settings=settings(**raised)))
     with pytest.raises(FolderError, match="--max-params is lower than it was"):
         refuse_changes(folder, replace(plan, settings=settings(max_params=999)))
+
+
+def test_a_raised_limit_may_let_in_more_weights_but_none_that_changed(
+    plan: Plan, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_ray(monkeypatch)
+    folder = SearchFolder(start(replace(plan, settings=settings(max_params=1000)), results=results).folder)
+    wider = replace(
+        plan, settings=settings(max_params=2000), weights={**plan.weights, "/weights/b.pth": "2" * 64}
+    )
+    resume(wider, results=results)
+    assert folder.read_json(folder.settings_file)["weights"] == wider.weights
+    refuse_changes(folder, wider)
+    for other in ({"/weights/a.pth": "0" * 64, "/weights/b.pth": "3" * 64}, plan.weights):
+        with pytest.raises(FolderError, match=r"weights to start from \(/weights/b.pth\) differ"):
+            refuse_changes(folder, replace(wider, weights=other))
 
 
 def test_all_that_has_changed_is_named_at_once(folder: SearchFolder, plan: Plan, tmp_path: Path) -> None:

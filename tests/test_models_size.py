@@ -18,12 +18,16 @@ from torch import nn
 from spaces.recipe import Recipe
 from spaces.timm_names import timm_models
 from tests.toy_pictures import tiny_recipe
+from trainables.models import create as create_module
 from trainables.models import download, size
 from trainables.models import dry_run as dry_run_module
 from trainables.models.create import create_model
 from trainables.models.dry_run import dry_run
 from trainables.models.errors import ModelError
 from trainables.models.size import TIMED, WARM_UP, latency_ms, parameters
+
+import timm  # isort: skip  (after our networks: see trainables.torch_setup)
+from timm.models import register_model  # isort: skip
 
 
 def recipe(name: str, size_px: int = 64, **model: Any) -> Recipe:
@@ -107,9 +111,23 @@ def test_only_a_network_that_fails_on_real_pictures_is_refused(monkeypatch: pyte
         made.append(torch.get_default_device())
         return Picky(2, 2)
 
-    monkeypatch.setattr(dry_run_module, "create_model", making)
+    for module in (create_module, dry_run_module):
+        monkeypatch.setattr(module, "create_model", making)
     dry_run(recipe("test_resnet"), 3)
     assert [device.type for device in made] == ["meta", "cpu"]
+
+
+def test_a_network_that_reads_values_while_it_is_made_is_made_for_real(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @register_model
+    def looks_at_values(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+        rates = [rate.item() for rate in torch.linspace(0, 0.1, 3)]
+        return timm.create_model("test_resnet", drop_path_rate=rates[-1], **kwargs)
+
+    odd, plain = recipe("looks_at_values", 32), recipe("test_resnet", 32)
+    dry_run(odd, 3)
+    assert parameters(odd, 3) == parameters(plain, 3)
 
 
 @pytest.mark.parametrize("name", ["plain_cnn", "small_resnet", "test_vit", "test_convnext", "levit_128s"])
@@ -120,7 +138,8 @@ def test_shapes_alone_are_enough_for_ordinary_networks(name: str, monkeypatch: p
         made.append(torch.get_default_device().type)
         return create_model(*args, **keywords)
 
-    monkeypatch.setattr(dry_run_module, "create_model", making)
+    for module in (create_module, dry_run_module):
+        monkeypatch.setattr(module, "create_model", making)
     dry_run(recipe(name, 224 if name.startswith("levit") else 64), 3)
     assert made == ["meta"]
 

@@ -234,24 +234,49 @@ parameters:
     assert three.startswith("space bad: model.name 'test_vit' with a=1 at 20 px cannot be made: ")
 
 
+def test_a_network_that_takes_no_drop_path_is_refused_before_the_search(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parent / "networks")
+    Path("odd.yaml").write_text(
+        """
+description: a network of the user's own without residual blocks
+base: {model: {name: odd_net}, geometry: {size_px: 16}}
+parameters:
+  model.drop_path_rate: {float: [0.0, 0.3]}
+"""
+    )
+    with pytest.raises(ModelError, match=r"space odd: model.name 'odd_net' .* argument 'drop_path_rate'"):
+        plan_of(space="odd.yaml", imports=["odd_networks"])
+
+
 def test_every_body_and_every_head_is_tried_but_not_all_their_combinations(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tried: list[tuple[int, int | None]] = []
+    tried: list[tuple[int, int | None, float]] = []
     monkeypatch.setattr(
         rehearsal,
         "dry_run",
-        lambda made, classes: tried.append((made.geometry.size_px, made.model.head_dense)),
+        lambda made, classes: tried.append(
+            (made.geometry.size_px, made.model.head_dense, made.model.drop_path_rate)
+        ),
     )
     recipes = [
         Recipe.model_validate(
-            {"model": {"name": "test_resnet", "head_dense": dense}, "geometry": {"size_px": size_px}}
+            {
+                "model": {"name": "test_resnet", "head_dense": dense, "drop_path_rate": rate},
+                "geometry": {"size_px": size_px},
+            }
         )
         for size_px in (32, 48, 64)
         for dense in (None, 8, 16)
+        for rate in (0.0, 0.2)
     ]
     rehearsal.rehearse([("a space", recipe) for recipe in recipes], 2, QUIET)
-    assert tried == [(32, None), (32, 8), (32, 16), (48, None), (64, None)]
+    assert tried == [
+        *[(32, None, 0.0), (32, None, 0.2), (32, 8, 0.0), (32, 16, 0.0)],
+        *[(48, None, 0.0), (64, None, 0.0)],
+    ]
 
 
 # Weights.
@@ -268,6 +293,18 @@ def test_weights_of_what_is_over_the_limits_are_not_fetched(
     )
     plan = plan_of(space="pretrained.yaml", max_params="1M")
     assert sorted(fetched) == plan.offered.model_names() == ["test_convnext", "test_resnet"]
+
+
+def test_a_path_with_brackets_in_it_is_said_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rehearsal, "create_model", lambda recipe, classes: None)
+    file = tmp_path / "[old]" / "[" / "b]" / "w.pth"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    recipe = Recipe.model_validate({"model": {"name": "plain_cnn", "weights": str(file)}})
+    rehearsal.fetch_weights([("mine", recipe)], Console(soft_wrap=True))
+    assert capsys.readouterr().out == f"weights of plain_cnn: {file} ...\n"
 
 
 @pytest.fixture

@@ -238,6 +238,23 @@ def test_an_unfinished_search_is_told_how_to_go_on(state):
     assert summary.commands[0].line == "python -m search.run --name simpsons --resume"
 
 
+def test_a_search_that_ended_early_says_why_and_suggests_higher_limits():
+    plain = synthetic_view()
+    assert not plain.cut_short
+    limits = {"trials": 20, "max_params": 25_000_000, "max_latency_ms": 1.5}
+    view = synthetic_view(settings={**plain.settings, **limits})
+    assert view.cut_short
+    summary = facts.summary(view)
+    assert summary.sentences[0].startswith("16 of 20 trials")
+    assert summary.sentences[2].endswith(
+        "It ended early: hardly any other recipe of the space is within the limits."
+    )
+    assert summary.commands[-1].line == (
+        "python -m search.run --name simpsons --resume --max-params 50000000 --max-latency-ms 3"
+    )
+    assert not synthetic_view(settings={**plain.settings, **limits}, state="interrupted").cut_short
+
+
 def test_a_leader_that_was_stopped_is_said_to_be():
     records = [record for record in synthetic_search() if record.outcome is Outcome.STOPPED]
     summary = facts.summary(synthetic_view(records))

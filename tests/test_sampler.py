@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState
 
-from search.policy.sampler import Sampler, _tpe, write_study
+from search.policy import sampler as module
+from search.policy.sampler import NothingFitsError, Sampler, _optuna_sampler, write_study
 from search.trials import METRICS, Outcome, Trial, TrialRecord
 from spaces.space import Space
 from tests.simulated import engine, epoch, finish, space
@@ -144,9 +146,28 @@ def test_suggestions_go_where_the_metric_is_good(rates: Space, metric: Any) -> N
 
 
 def test_tpe_models_the_parameters_of_a_branch_together() -> None:
-    made = _tpe(seed=0, number=0)
+    made = _optuna_sampler(seed=0, number=0, draw=0)
+    assert isinstance(made, TPESampler)
     assert made._multivariate
     assert made._group
+
+
+def test_what_tpe_does_not_find_is_drawn_at_random(searched: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OF_TPE", 3)
+    monkeypatch.setattr(module, "MOST_DRAWS", 5)
+
+    def drawn(refused: int) -> tuple[Any, Sampler]:
+        allowed = iter([False] * refused + [True])
+        sampler = Sampler(searched, ACCURACY, seed=0, fits=lambda recipe: next(allowed))
+        return sampler.ask(0, epochs=9)[1], sampler
+
+    assert isinstance(drawn(2)[1].study.sampler, TPESampler)
+    params, sampler = drawn(4)
+    assert isinstance(sampler.study.sampler, RandomSampler)
+    assert params == drawn(4)[0] != drawn(3)[0]
+    assert [trial.state for trial in sampler.study.trials] == [TrialState.FAIL] * 4 + [TrialState.RUNNING]
+    with pytest.raises(NothingFitsError, match="none of 5 recipes drawn for trial 0"):
+        drawn(5)
 
 
 def test_the_first_suggestions_depend_on_seed_and_number_alone(searched: Space) -> None:

@@ -319,10 +319,12 @@ def test_the_list_shows_every_search_with_its_state(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recorded(search_folder(results / "a-cut-off-search-with-quite-a-long-name", data="x" * 80, trials=5))
-    done = search_folder(results / "done")
-    done.write_json(done.manifest_file, {"state": "finished"})
+    for name, trials in (("done", 2), ("early", 5)):
+        finished = search_folder(results / name, trials=trials)
+        recorded(finished)
+        finished.write_json(finished.manifest_file, {"state": "finished"})
     assert listing.main([]) == 0
-    header, first, second = capsys.readouterr().out.splitlines()
+    header, first, second, third = capsys.readouterr().out.splitlines()
     assert header.split() == [
         "search",
         "state",
@@ -339,7 +341,8 @@ def test_the_list_shows_every_search_with_its_state(
         *("a-cut-off-search-with-quite-a-long-name", "cut", "off", "1/5", "2"),
         *("0.7500", "(val_accuracy)", "x" * 80, "demo"),
     ]
-    assert second.split() == ["done", "finished", "0/16", "0", "-", "demo", "demo"]
+    assert second.split()[:4] == ["done", "finished", "1/2", "2"]
+    assert " ".join(third.split()).startswith("early finished 1/5 (no more within the limits) 2 0.7500")
 
 
 def test_the_list_goes_on_past_damaged_folders(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,6 +48,8 @@ def test_names_can_be_left_out_of_what_a_wildcard_stands_for(tmp_path: Path) -> 
     text = "  optim.lr: {log: [1, 2], when: {model.name: [resnet*, not *t]}}\n"
     chosen = "parameters:\n  model.name: {choice: [resnet10t, resnet18, plain_cnn]}\n"
     assert load(tmp_path, chosen + text).parameters[1].when["model.name"] == ("resnet18",)
+    text = "  optim.lr: {log: [1, 2], when: {model.name: not resnet*}}\n"
+    assert load(tmp_path, chosen + text).parameters[1].when["model.name"] == ("plain_cnn",)
 
 
 def test_a_name_that_is_also_written_out_is_there_once(tmp_path: Path) -> None:
@@ -118,6 +120,11 @@ def test_a_space_is_written_out_with_the_names(tmp_path: Path) -> None:
             "model.name: {choice: [resnet18*, not resnt18*]}",
             "own.yaml:2: parameters.model.name.choice[1] must be a network of ours, of timm's or of your "
             'own; received "not resnt18*".',
+        ),
+        (
+            "model.name: {choice: ['*_cnn', not plain*, not vgg*, not binary*]}",
+            "own.yaml:2: parameters.model.name.choice[0] must be a network of ours, of timm's or of your "
+            'own; received "*_cnn, not plain*, not vgg*, not binary*".',
         ),
         (
             "model.name: [{choice: ['zzz*']}]",

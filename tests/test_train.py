@@ -232,11 +232,12 @@ def test_a_retrain_of_what_was_interrupted_says_so(at_work: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("network", "said"),
     [
-        ("{name: resnet18, args: {output_stride: 3}}", "'resnet18' with output_stride=3 at 32 px cannot be"),
+        ("{name: resnet18, args: {output_stride: 3}}", "'resnet18' with output_stride=3 at 16 px cannot be"),
         ("{name: small_resnet, weights: nowhere.pt}", "nowhere.pt"),
+        ("{name: densenet121}", "'densenet121' cannot take pictures of 16 px"),
     ],
 )
-def test_a_network_that_cannot_be_made_is_told_before_a_picture_is_decoded(
+def test_a_network_that_cannot_be_trained_is_told_before_a_picture_is_decoded(
     at_work: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -247,7 +248,7 @@ def test_a_network_that_cannot_be_made_is_told_before_a_picture_is_decoded(
         raise AssertionError("pictures were decoded")
 
     monkeypatch.setattr(alone, "ready_pictures", decoded)
-    Path("odd.yaml").write_text(f"model: {network}\ngeometry: {{size_px: 32}}\n")
+    Path("odd.yaml").write_text(f"model: {network}\ngeometry: {{size_px: 16}}\n")
     assert train.main(["odd.yaml", "--data", "pictures", "--device", "cpu"]) == 2
     assert said in capsys.readouterr().err
 

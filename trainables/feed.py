@@ -77,9 +77,8 @@ class Feed:
 
     @property
     def steps_per_pass(self) -> int:
-        """Batches in one pass over the part; none is of one picture alone, of which a batch norm learns
-        nothing."""
-        return max(1, min(-(-len(self) // self._recipe.optim.batch_size), len(self) // 2))
+        """Batches in one pass over the part."""
+        return self._recipe.steps_per_pass(len(self))
 
     def training(self, steps: int, seed: int, epoch: int, size_px: int) -> Iterator[Batch]:
         """`steps` shuffled, augmented batches.

@@ -12,15 +12,18 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.samplers import TPESampler
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.trials import Metric, Outcome, TrialRecord
 from spaces.recipe import Recipe
 from spaces.space import Space
 
-MOST_DRAWS = 100
-"""How often a suggestion that may not be tried is drawn again."""
+MOST_DRAWS = 1000
+"""For a suggestion that may be tried."""
+OF_TPE = 100
+"""Of these, the first so many are TPE's. The others are random, which takes a tenth of the time: where one
+recipe in a hundred may be tried, the search does not end by bad luck."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 # Known and chosen: the grouped TPE and named metrics are "experimental" in Optuna's terms.
@@ -38,7 +41,8 @@ class Sampler:
     occur together are modelled together, so a conditional space is not taken apart. The sampler is made
     anew for each trial, seeded with the search's seed and the trial's number: a suggestion depends on
     these and on the study alone, and a resumed search goes on as if it had never stopped. A suggestion that
-    does not fit is drawn again, up to `MOST_DRAWS` times, from another seed; TPE never learns of it.
+    does not fit is drawn again, up to `MOST_DRAWS` times, from another seed, and in the end at random; TPE
+    never learns of it.
 
     What the study is told: the score after every epoch as an intermediate value; COMPLETE, with the last
     score, only at full length; PRUNED for a trial that was stopped; FAIL for one that says nothing
@@ -63,7 +67,7 @@ class Sampler:
             NothingFitsError: None of the recipes that were drawn may be tried.
         """
         for draw in range(MOST_DRAWS):
-            self.study.sampler = _tpe(self.seed, number, draw)
+            self.study.sampler = _optuna_sampler(self.seed, number, draw)
             trial = self.study.ask()
             recipe = self.space.suggest(trial, epochs=epochs)
             # TPE notes all that it drew, for branches too that this trial did not take, and would count them
@@ -118,8 +122,10 @@ class Sampler:
         return None if trial is None else self.study.get_trials(deepcopy=False)[trial.number]
 
 
-def _tpe(seed: int, number: int, draw: int = 0) -> TPESampler:
+def _optuna_sampler(seed: int, number: int, draw: int) -> BaseSampler:
     own_seed = int(np.random.SeedSequence([seed, number, draw]).generate_state(1)[0])
+    if draw >= OF_TPE:
+        return RandomSampler(seed=own_seed)
     # With constant_liar, trials that still run count as bad ones: parallel suggestions keep apart.
     return TPESampler(seed=own_seed, multivariate=True, group=True, constant_liar=True)
 

@@ -32,9 +32,9 @@ kept. Lower ones keep more, of characters and of surroundings. These lose 5% of 
 def composite(images: Tensor, chosen: Tensor) -> Tensor:
     """The batch with the surroundings of some samples replaced by those of their partners.
 
-    The partner of sample i is sample i-1, so that it is another one than MixUp's and CutMix's. What either
-    of the two keeps stays as it is in sample i, so that the partner's character does not leak in. Nothing
-    here is random.
+    The partner of sample i is sample i-1, so that it is mostly another one than MixUp's and CutMix's. What
+    either of the two keeps stays as it is in sample i, so that the partner's character does not leak in.
+    Nothing here is random.
 
     Args:
         images: float (B, 3, S, S) in [0, 1].

@@ -88,6 +88,20 @@ def create_model(recipe: Recipe, num_classes: int, *, weights: bool = True) -> n
     return model
 
 
+def create_shapes(recipe: Recipe, num_classes: int) -> nn.Module:
+    """The recipe's network with random weights on torch's meta device, where they take no memory; on the CPU,
+    where it cannot be made otherwise.
+
+    Raises:
+        ModelError: See `create_model`.
+    """
+    try:
+        with torch.device("meta"):
+            return create_model(recipe, num_classes, weights=False)
+    except ModelError:  # of one that reads values while it is made, meta has none
+        return create_model(recipe, num_classes, weights=False)
+
+
 def creation(recipe: Recipe, num_classes: int) -> tuple[str, dict[str, Any]]:
     """The name and the keyword arguments that make the recipe's network, for `timm.create_model`.
 

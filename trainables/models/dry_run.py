@@ -7,7 +7,7 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 
 from spaces.recipe import Recipe
-from trainables.models.create import create_model
+from trainables.models.create import create_model, create_shapes
 from trainables.models.errors import ModelError
 
 _FEW = 2
@@ -20,8 +20,7 @@ def dry_run(recipe: Recipe, num_classes: int) -> None:
     Raises:
         ModelError: The network cannot be made, or not take pictures of `geometry.size_px` or `start_px`.
     """
-    with torch.device("meta"):
-        model = create_model(recipe, num_classes, weights=False)
+    model = create_shapes(recipe, num_classes)
     geometry = recipe.geometry
     for size_px in sorted({geometry.size_px, geometry.start_px or geometry.size_px}):
         if fault := _fault(model, recipe.optim.batch_size, size_px):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class FlatNet(nn.Module):
-    """Blocks, dropout, flatten, dense layers with ReLU and dropout, one last linear layer.
+    """Blocks, flatten, dense layers with ReLU and dropout, one last linear layer.
 
     Args:
         blocks: Called as `blocks(in_chans)`; (B, C, S, S) to (B, C', S', S').
@@ -21,7 +21,6 @@ class FlatNet(nn.Module):
         img_size: Side S of the square input, in pixels, or (S, S): flattening fixes it.
         num_classes: Width of the last layer; 0 leaves it out (features only).
         drop_rate: Dropout after each hidden dense layer.
-        flat_drop_rate: Dropout in front of the flatten.
     """
 
     def __init__(
@@ -33,7 +32,6 @@ class FlatNet(nn.Module):
         num_classes: int = 1000,
         in_chans: int = 3,
         drop_rate: float = 0.0,
-        flat_drop_rate: float = 0.0,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -41,7 +39,7 @@ class FlatNet(nn.Module):
         with torch.no_grad():
             flat = self.blocks.eval()(torch.zeros(1, in_chans, *to_2tuple(img_size))).numel()
         self.blocks.train()
-        layers: list[nn.Module] = [nn.Dropout(flat_drop_rate), nn.Flatten()]
+        layers: list[nn.Module] = [nn.Flatten()]
         for before, after in zip([flat, *dense[:-1]], dense, strict=True):
             layers += [nn.Linear(before, after), nn.ReLU(inplace=True), nn.Dropout(drop_rate)]
         self.dense = nn.Sequential(*layers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
 from timm.models import generate_default_cfgs, register_model
 from torch import nn
@@ -39,9 +39,11 @@ class PlainCnn(FlatNet):
 
         def body(in_chans: int) -> nn.Sequential:
             widths = [in_chans, *(width * 2**i for i in range(blocks))]
-            return nn.Sequential(*map(block, itertools.pairwise(widths)))
+            body = nn.Sequential(*map(block, itertools.pairwise(widths)))
+            cast(nn.Sequential, body[-1]).append(nn.Dropout(drop_rate))
+            return body
 
-        super().__init__(body, dense=[dense], img_size=img_size, flat_drop_rate=drop_rate, **kwargs)
+        super().__init__(body, dense=[dense], img_size=img_size, **kwargs)
 
 
 @register_model

@@ -8,7 +8,7 @@ import time
 import torch
 
 from spaces.recipe import Recipe
-from trainables.models.create import create_model
+from trainables.models.create import create_model, create_shapes
 from trainables.runtime import Runtime
 
 WARM_UP, TIMED = 3, 15
@@ -21,9 +21,7 @@ def parameters(recipe: Recipe, num_classes: int) -> int:
     Raises:
         ModelError: The network cannot be made.
     """
-    with torch.device("meta"):
-        model = create_model(recipe, num_classes, weights=False)
-    return sum(parameter.numel() for parameter in model.parameters())
+    return sum(parameter.numel() for parameter in create_shapes(recipe, num_classes).parameters())
 
 
 def latency_ms(recipe: Recipe, num_classes: int, device: torch.device) -> float:

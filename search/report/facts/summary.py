@@ -63,7 +63,7 @@ def summary(view: SearchView) -> Summary:
     told = (
         _searched(view),
         _data(view),
-        "" if view.alone else _ended(outcomes),
+        "" if view.alone else _ended(view, outcomes),
         _caveat(view, best) if best and leader else "",
     )
     return Summary(
@@ -145,14 +145,17 @@ def _data(view: SearchView) -> str:
     return f"{total} from {data.source} in {text.count(len(data.counts), 'class', 'classes')}: {parts}."
 
 
-def _ended(outcomes: dict[str, int]) -> str:
+def _ended(view: SearchView, outcomes: dict[str, int]) -> str:
     means = {
         "stopped": "stopped early as too weak",
         "timed_out": "timed out",
         "out_of_memory": "out of memory",
     }
     told = ", ".join(f"{n:,} {means.get(name, name)}" for name, n in outcomes.items())
-    return f"Outcomes: {told}." if told else ""
+    sentences = [f"Outcomes: {told}."] if told else []
+    if view.cut_short:
+        sentences.append("It ended early: hardly any other recipe of the space is within the limits.")
+    return " ".join(sentences)
 
 
 def _caveat(view: SearchView, best: TrialRecord) -> str:
@@ -188,4 +191,13 @@ def _commands(view: SearchView, scored: bool) -> list[Command]:
     found = found if scored else []
     if view.state != "finished":
         return [Command("Go on where it ended", again), *found]
+    if view.cut_short:
+        return [*found, Command("Search on, within higher limits", again + _higher_limits(view))]
     return [*found, Command("Search on", f"{again} --trials {2 * len(view.records) or 16}")]
+
+
+def _higher_limits(view: SearchView) -> str:
+    limits = {name: view.settings.get(name) for name in ("max_params", "max_latency_ms")}
+    return "".join(
+        f" --{name.replace('_', '-')} {2 * limit:.12g}" for name, limit in limits.items() if limit is not None
+    )

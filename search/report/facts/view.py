@@ -40,6 +40,11 @@ class SearchView:
         """Whether there was no space to search: `search.train` trained one recipe."""
         return "space" in self.settings and self.settings["space"] is None
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether it ended with fewer trials than were asked for: nothing more was within the limits."""
+        return self.state == "finished" and len(self.records) < self.settings.get("trials", 0)
+
 
 def outcome_name(record: TrialRecord, state: str) -> str:
     """The trial's outcome; for one without, `running`, or `cut off` when nothing runs any more."""
