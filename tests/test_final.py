@@ -196,7 +196,7 @@ def test_a_recipe_trained_alone_is_retrained_beside_its_own_model(tmp_path: Path
     folder = search_folder(tmp_path / "results" / "alone", space=None)
     write(folder, record(replace(trial(0), origin="given", source="own.yaml"), [0.5] * 9))
     choice = choose(folder)
-    assert (choice.out, choice.title) == ("model-trial-0", "trial 0")
+    assert (choice.out, choice.title) == ("model-trial-0", "recipe own.yaml")
     assert choose(folder, config="default").out == "model-default"
 
 

@@ -392,7 +392,7 @@ def test_pretrained_weights_that_cannot_be_had_name_the_ways_out(tmp_path: Path)
     )
     no_weights, bad_argument = done.stdout.strip().split("\n", 1)[0], done.stdout.strip().rsplit("\n", 1)[-1]
     assert "the pretrained weights of 'resnet10t' cannot be had" in no_weights
-    for way_out in ("huggingface.co", "HF_HOME", "--space scratch", "model.pretrained: false"):
+    for way_out in ("huggingface.co", "HF_HOME", "model.weights: PATH", "model.pretrained: false"):
         assert way_out in done.stdout
     assert "cannot be made" in bad_argument
     assert "'bogus'" in bad_argument

@@ -18,7 +18,8 @@ default_cfgs = generate_default_cfgs(
 
 
 class OddNet(nn.Module):
-    """A linear model on a pooled convolution; `fault` strikes in training, at step `at_step`."""
+    """A linear model on a pooled convolution; `fault` strikes in training, at step `at_step`; not where
+    only shapes are tried."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class OddNet(nn.Module):
         return {"stem": "^stem", "blocks": "^head"}
 
     def forward(self, images: Tensor) -> Tensor:
-        if self.training:
+        if self.training and not images.is_meta:
             self.steps += 1
             time.sleep(self.delay_s)
             if int(self.steps) == self.at_step:
