@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.commands import Desk
+
+# A shell starts what runs in the background with Ctrl-C ignored, and children inherit that: the tests that
+# press it would press in vain.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
