@@ -23,9 +23,8 @@ from search.trials import Epoch, Outcome, Trial
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_weights
 from trainables.data import SHARES, Prepared
-from trainables.models.create import create_model, import_networks
+from trainables.models.create import create_model, creation, import_networks
 from trainables.models.dry_run import dry_run
-from trainables.models.size import parameters
 from trainables.runtime import Runtime
 from trainables.weight_files import digest
 
@@ -97,7 +96,7 @@ def start(
         console=console,
         shares=config.split.model_dump() if config.split else SHARES,
     )
-    parameters(recipe, len(prepared.classes))  # a loss for two classes refuses more
+    creation(recipe, len(prepared.classes))  # a loss for two classes refuses more
     for line in _remarks(prepared):
         console.print(line)
     parts = prepared.split["part"].value_counts()

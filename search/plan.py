@@ -82,13 +82,14 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
     known = stored_starts(before) if before else ()
     given = [(f"--start-from {name}", config.recipe) for name, config in own]
     given += [(start.source, Recipe.model_validate(start.recipe)) for start in known]
-    rehearse([*_of(space), *given], 2, console)  # every loss can do with two; how many there are is not known
+    offers = _of(space)
+    rehearse([*offers, *given], 2, console)  # every loss can do with two; how many there are is not known
 
     first_px, *_ = space.sizes_px()
     source, prepared = ready_pictures(settings, size_px=first_px, console=console)
     classes = len(prepared.classes)
     possible = space if classes == 2 else space.without(_is_for_two_classes)
-    tried = [*_of(possible), *given]
+    tried = [*(offers if possible == space else _of(possible)), *given]
     check_losses(tried, classes)
     networks = Networks(
         settings.max_params,

@@ -110,7 +110,7 @@ class Settings(BaseModel):
     @property
     def resume_command(self) -> str:
         """What goes on with it."""
-        return f"python -m search.{'train' if self.alone else 'run'} --name {self.name} --resume"
+        return resume_command(self.name, alone=self.alone)
 
     def what_matters(self) -> dict[str, Any]:
         """The settings that decide on trials and scores: a resumed search must have the same.
@@ -134,6 +134,11 @@ def from_options(given: dict[str, Any], **defaults: Any) -> dict[str, Any]:
     # Trials run in other folders than this process.
     given["cache_dir"] = str(Path(given["cache_dir"]).expanduser().resolve())
     return given
+
+
+def resume_command(name: str, *, alone: bool) -> str:
+    """What goes on with the search of this name, or with the training of one recipe alone."""
+    return f"python -m search.{'train' if alone else 'run'} --name {name} --resume"
 
 
 def class_names(given: str) -> tuple[str, ...]:

@@ -18,6 +18,17 @@ ROOT = Path(__file__).parent.parent
 TIMEOUT_S = 240.0
 
 
+def run_program(program: str) -> subprocess.CompletedProcess[str]:
+    """Runs a few lines of Python that use this package, in a clean process, to their end."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
 @dataclass(frozen=True)
 class Desk:
     """A working folder with 80 pictures in it, to start commands from."""

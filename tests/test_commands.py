@@ -29,7 +29,7 @@ from search.folder import FolderError, SearchFolder
 from search.results import winner
 from search.trials import METRICS, Outcome
 from spaces.recipe import Optim
-from tests.commands import ROOT, TIMEOUT_S, Desk
+from tests.commands import ROOT, TIMEOUT_S, Desk, run_program
 from tests.pictures import truncated_jpeg
 from tests.toy_pictures import CPU, toy_pictures
 
@@ -114,13 +114,7 @@ print(guarded(lambda: signal.raise_signal(signal.SIGINT)))
 
 
 def test_ctrl_c_prints_no_traceback_while_a_command_is_being_imported_nor_later() -> None:
-    found = subprocess.run(
-        [sys.executable, "-c", BEFORE_AND_WITHIN],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    found = run_program(BEFORE_AND_WITHIN)
     assert (found.stdout, found.stderr) == ("True\n130\n", "interrupted\n")
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ast
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.commands import ROOT, run_program
+
 LAYERS = ["spaces", "trainables", "search"]
 FILES = sorted(path.relative_to(ROOT) for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 
@@ -76,12 +74,6 @@ print(sorted(name for name in sys.modules if name.split(".")[0] == "ray"))
 
 @pytest.mark.slow
 def test_training_alone_retraining_predicting_and_evaluating_import_no_ray() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_RAY],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
+    done = run_program(WITHOUT_RAY)
+    done.check_returncode()
     assert done.stdout.strip() == "[]"

@@ -7,8 +7,6 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from search.records import Records
 from search.settings import Settings
 from search.trials import Outcome
 from spaces.recipe_files import load_trial_config
-from tests.commands import ROOT, Desk
+from tests.commands import Desk, run_program
 from tests.test_commands import CLASSES, toy_folder
 from tests.toy_pictures import CPU
 
@@ -268,13 +266,7 @@ def test_names_are_checked_before_torch_is_imported(at_work: Path) -> None:
         "['own.yaml', '--data', 'pictures', '--classes', 'class 0,clas 1'], ['own.yaml', '--epochs', '0'])], "
         "'torch' in sys.modules)"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    found = run_program(program)
     assert found.stdout == "[2, 2, 2, 2] False\n", found.stderr
 
 

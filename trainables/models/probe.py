@@ -63,13 +63,12 @@ def _pools_by(name: str, pool: str) -> bool:
     side = get_pretrained_cfg(name).input_size[-1]
     try:
         model = _make(name, global_pool=pool)
-        works = model is not None and model(torch.zeros(1, 3, side, side, device="meta")).shape == (
-            1,
-            _CLASSES,
-        )
+        if model is None or get_model_args(model).get("global_pool") != pool:
+            return False
+        outputs = model(torch.zeros(1, 3, side, side, device="meta"))
     except Exception:  # what networks raise has no class in common
         return False
-    return works and get_model_args(cast(nn.Module, model)).get("global_pool") == pool
+    return bool(outputs.shape == (1, _CLASSES))
 
 
 def _takes_small_stem(model: nn.Module) -> bool:

@@ -9,6 +9,7 @@ from search.report import text
 from search.report.facts.data import data_facts
 from search.report.facts.settings import FAMILY, families, family, setting_values, varied_paths
 from search.report.facts.view import SearchView, outcome_name
+from search.settings import resume_command
 from search.trials import Outcome, TrialRecord, ranked
 
 
@@ -173,7 +174,7 @@ def _caveat(view: SearchView, best: TrialRecord) -> str:
 
 def _commands(view: SearchView, scored: bool) -> list[Command]:
     name, folder = shlex.quote(view.name), shlex.quote(f"results/{view.name}")
-    again = f"python -m search.{'train' if view.alone else 'run'} --name {name} --resume"
+    again = resume_command(name, alone=view.alone)
     retrain = f"python -m search.retrain {folder}"
     predict = f"python -m search.predict {folder}/model PICTURE-OR-FOLDER"
     if view.state == "running":
