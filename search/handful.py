@@ -32,6 +32,12 @@ class Handful:
         """One a picture."""
         return self.names
 
+    @property
+    def canvas_px(self) -> tuple[int, int]:
+        """Height and width that hold every picture."""
+        heights, widths = zip(*(picture.shape[:2] for picture in self.pictures), strict=True)
+        return max(heights), max(widths)
+
     def __len__(self) -> int:
         return len(self.pictures)
 

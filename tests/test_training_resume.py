@@ -14,7 +14,7 @@ from trainables.checkpoint import Checkpoint, CheckpointError
 from trainables.loop import TrainData, train
 
 DATA = TrainData(toy_pictures(50, 1), toy_pictures(30, 2, random_labels=True))
-TIMES = {"train_s", "val_s", "epoch_s", "images_per_s"}
+TIMES = {"train_s", "val_s", "epoch_s", "images_per_s", "data_wait_s"}
 EPOCHS = 5
 SEED = 3
 

@@ -16,7 +16,7 @@ from trainables.runtime import Runtime
 
 WORKERS = 2
 TRAIN, VAL = toy_pictures(51, 1), toy_pictures(31, 2)  # neither is a multiple of anything
-TIMES = {"train_s", "val_s", "epoch_s", "images_per_s"}
+TIMES = {"train_s", "val_s", "epoch_s", "images_per_s", "data_wait_s"}
 
 RECIPES = {
     "plain": tiny_recipe(

@@ -40,6 +40,10 @@ class ToyPictures:
     served: list[int] = field(default_factory=list)
     """The rows that were asked for, in order."""
 
+    @property
+    def canvas_px(self) -> tuple[int, int]:
+        return self.pixels.shape[1], self.pixels.shape[2]
+
     def __len__(self) -> int:
         return len(self.labels)
 

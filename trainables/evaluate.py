@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spaces.recipe import Recipe
+from trainables.ahead import Ahead
 from trainables.feed import Feed, Pictures
 from trainables.metrics import Tally
 from trainables.models.create import class_logits, normalization
+from trainables.portions import Portions
 from trainables.runtime import Runtime
 
 
@@ -27,14 +29,24 @@ def evaluate(
 
 
 @torch.no_grad()
-def evaluated(model: nn.Module, feed: Feed, runtime: Runtime, num_classes: int) -> Tally:
-    """What a network says about this worker's share of a part; it is in evaluation mode afterwards."""
+def evaluated(
+    model: nn.Module, feed: Feed, runtime: Runtime, num_classes: int, portions: Portions | None = None
+) -> Tally:
+    """What a network says about this worker's share of a part; it is in evaluation mode afterwards.
+
+    Args:
+        portions: How many pictures the device took at once so far.
+    """
     model.eval()
-    tally = Tally(num_classes, runtime.resolved_device())
-    for images, labels in feed.evaluation():
-        with runtime.autocast():
-            logits = class_logits(model(images))
-        tally.add(logits, labels)
+    device = runtime.resolved_device()
+    tally, portions = Tally(num_classes, device), portions or Portions()
+    for images, labels in Ahead(feed.evaluation(), device):
+
+        def logits(parts: list[slice], images: Tensor = images) -> Tensor:
+            with runtime.autocast():
+                return torch.cat([class_logits(model(images[part])) for part in parts])
+
+        tally.add(portions.fitted(len(images), logits), labels)
     return tally
 
 

@@ -14,12 +14,16 @@ from trainables.augment.draw import draw
 from trainables.augment.mix import mixed
 from trainables.augment.pipeline import augmented
 from trainables.balance import pass_order
+from trainables.pixels import Canvases, pixels_of
 from trainables.runtime import Runtime
 
-EVALUATION_BATCH = 256
+EVALUATED_AT_ONCE = {"cpu": 64}
+"""Pictures, by device: with more, what a layer makes of them no longer fits into a CPU's caches. A GPU takes
+as many as its memory holds."""
+EVALUATED_AT_MOST = 1024
 
 
-class Pictures(Protocol):
+class Pictures(Canvases, Protocol):
     """Labelled pictures that lie decoded somewhere: a part of a data set."""
 
     @property
@@ -30,12 +34,6 @@ class Pictures(Protocol):
     @property
     def classes(self) -> list[str]:
         """Names, in the order of the network's outputs."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Canvases uint8 (B, H, W, 3), and each picture's height and width in them int64 (B, 2)."""
         ...
 
 
@@ -69,6 +67,7 @@ class Feed:
     ) -> None:
         self._pictures, self._recipe, self._runtime = pictures, recipe, runtime
         self._device = runtime.resolved_device()
+        self._pixels = pixels_of(pictures, runtime)
         self._mean = torch.tensor(mean, device=self._device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=self._device).view(1, 3, 1, 1)
 
@@ -98,7 +97,7 @@ class Feed:
             for rows in batches[: steps - done]:
                 drawn = draw(len(rows), augment, size_px, rng)
                 drawn = drawn and drawn.rows(mine)
-                pixels, extents = self._load(rows[mine])
+                pixels, extents = self._pixels.batch(rows[mine])
                 labels, targets = self._labels(rows[mine]), None
                 images = augmented(pixels, extents, drawn, size_px=size_px, fit=fit)
                 if drawn is not None and (augment.mixup or augment.cutmix):
@@ -111,15 +110,12 @@ class Feed:
         """This worker's share of the part, in order and unchanged: images, as in `Batch`, and labels."""
         mine = np.arange(len(self))[self._runtime.rank :: self._runtime.world_size]
         geometry = self._recipe.geometry
-        for rows in np.split(mine, range(EVALUATION_BATCH, len(mine), EVALUATION_BATCH)):
+        at_once = EVALUATED_AT_ONCE.get(self._device.type, EVALUATED_AT_MOST)
+        for rows in np.split(mine, range(at_once, len(mine), at_once)):
             if len(rows):
-                pixels, extents = self._load(rows)
+                pixels, extents = self._pixels.batch(rows)
                 images = augmented(pixels, extents, None, size_px=geometry.size_px, fit=geometry.fit)
                 yield self._normalized(images), self._labels(rows)
-
-    def _load(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        pixels, extents = self._pictures.batch(rows)
-        return torch.from_numpy(pixels).to(self._device, non_blocking=True), torch.from_numpy(extents)
 
     def _labels(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(self._pictures.labels[rows]).to(self._device, non_blocking=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
+from torch import nn
 
 from spaces.recipe import Recipe
+from trainables.ahead import Ahead
 from trainables.best import BestEpoch
 from trainables.checkpoint import Checkpoint
 from trainables.distributed import share_buffers, shared
@@ -22,11 +22,14 @@ from trainables.geometry import training_px
 from trainables.loss import TrainingLoss
 from trainables.metrics import Tally, diverged
 from trainables.models import freeze
-from trainables.models.create import class_logits, create_model, normalization
+from trainables.models.create import create_model, normalization
 from trainables.models.ema import averaged
 from trainables.models.optimizer import create_optimizer
+from trainables.portions import Portions
+from trainables.process import set_up
 from trainables.runtime import Runtime
 from trainables.schedule import LearningRate
+from trainables.step import Step
 
 Report = Callable[[dict[str, float], Checkpoint], None]
 """Called once an epoch with its metrics and the state after it. The state's tensors are those of the training
@@ -58,8 +61,9 @@ def train(
     Each epoch reports: `epoch` (from 1), `passes` over the training part, `train_loss` and
     `train_accuracy` (plain cross-entropy with the labels, in nats, on the augmented pictures, while the
     weights move), `val_loss`, `val_accuracy`, `val_macro_f1` (of the averaged weights when the recipe has
-    them), `lr_scale` in force at its first step, `train_s`, `val_s`, `epoch_s`, and `images_per_s` while
-    training. A loss that is not finite is reported as it is, and ends the training.
+    them), `lr_scale` in force at its first step, `train_s`, `val_s`, `epoch_s`, `images_per_s` while
+    training, and `data_wait_s`, how long of `train_s` the device stood idle for want of a batch. A loss
+    that is not finite is reported as it is, and ends the training.
 
     Args:
         epochs: Full length, which the schedule spans.
@@ -97,8 +101,7 @@ class _Training:
         self.last_epoch = epochs if replay is None else len(replay)
         self.decides = replay is None and data.val is not None
         self.device = runtime.resolved_device()
-        if runtime.threads:
-            torch.set_num_threads(runtime.threads)
+        set_up(runtime)
         torch.manual_seed(seed)
         self.classes = len(data.train.classes)
         self.model = create_model(recipe, self.classes, weights=resume is None)
@@ -107,15 +110,14 @@ class _Training:
         self.train_feed = Feed(data.train, recipe, runtime, mean, std)
         self.val_feed = Feed(data.val, recipe, runtime, mean, std) if data.val is not None else None
         self.steps = recipe.steps_per_epoch or self.train_feed.steps_per_pass
-        self.loss = TrainingLoss(recipe.loss, data.train.labels, self.classes, self.device)
+        loss = TrainingLoss(recipe.loss, data.train.labels, self.classes, self.device)
         self.optimizer = create_optimizer(self.model, recipe.optim)
+        self.step = Step(self.model, loss, self.optimizer, runtime, clip_norm=recipe.optim.clip_norm)
         self.rate = LearningRate(
             self.optimizer, recipe.schedule, epochs=epochs, steps_per_epoch=self.steps, replay=replay
         )
         self.ema = averaged(self.model, recipe.ema.decay)
-        self.scaler = torch.amp.GradScaler(
-            self.device.type, enabled=runtime.autocast_dtype() == torch.float16
-        )
+        self.evaluation_portions = Portions()
         self.best = BestEpoch(recipe)
         self.history: list[dict[str, float]] = []
         self.first_epoch = 1
@@ -142,75 +144,52 @@ class _Training:
         changed = freeze.apply(self.model, self.recipe.freeze, epoch)
         if self.module is None or changed:
             self.module = shared(self.model, self.runtime)
-        scale = self.rate.scale
         # For dropout; workers that drew alike would drop the same units.
         entropy = [self.seed, epoch, self.runtime.rank]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
-        started = time.perf_counter()
-        tally, pictures = self._train_epoch(self.module, epoch)
-        train_loss = tally.loss  # waits for the device
-        trained = time.perf_counter()
         metrics = {
             "epoch": epoch,
             "passes": epoch * self.steps / self.train_feed.steps_per_pass,
-            "train_loss": train_loss,
-            "train_accuracy": tally.accuracy,
-            "lr_scale": scale,
+            "lr_scale": self.rate.scale,
+            **self._train_epoch(self.module, epoch),
         }
         if self.val_feed is not None:
-            validation = self._evaluate(self.val_feed)
-            metrics |= {
-                "val_loss": validation.loss,
-                "val_accuracy": validation.accuracy,
-                "val_macro_f1": validation.macro_f1,
-            }
-        ended = time.perf_counter()
-        return metrics | {
-            "train_s": trained - started,
-            "val_s": ended - trained,
-            "epoch_s": ended - started,
-            "images_per_s": pictures / (trained - started),
-        }
+            metrics |= self._validate(self.val_feed)
+        return metrics | {"epoch_s": metrics["train_s"] + metrics.get("val_s", 0.0)}
 
-    def _train_epoch(self, module: nn.Module, epoch: int) -> tuple[Tally, int]:
-        """One epoch of optimizer steps. Nothing in here waits for the device."""
+    def _train_epoch(self, module: nn.Module, epoch: int) -> dict[str, float]:
+        """One epoch of optimizer steps: its metrics. No step waits for the device."""
+        started = time.perf_counter()
         tally, pictures = Tally(self.classes, self.device), 0
         size_px = training_px(self.recipe.geometry, epoch, self.epochs)
         step = (epoch - 1) * self.steps
-        for batch in self.train_feed.training(self.steps, self.seed, epoch, size_px):
-            with self.runtime.autocast():
-                logits = class_logits(module(batch.images))
-            # A sum over this worker's share over the whole batch: the workers' gradients, which are
-            # averaged, then add up to the gradient of the batch's mean, however uneven the shares.
-            loss = self.loss(logits, batch.labels, batch.targets)
-            self._descend(loss * (self.runtime.world_size / batch.pictures))
+        batches = Ahead(self.train_feed.training(self.steps, self.seed, epoch, size_px), self.device)
+        for batch in batches:
+            logits = self.step(module, batch)
             self.rate.after_step()
             step += 1
             if self.ema is not None:
                 self.ema.update(self.model, step)
-            tally.add(logits.detach(), batch.labels)
+            tally.add(logits, batch.labels)
             pictures += batch.pictures
         if self.runtime.world_size > 1:
             tally.reduce()
             share_buffers(self.model, self.ema)
-        return tally, pictures
+        metrics = {"train_loss": tally.loss, "train_accuracy": tally.accuracy}  # waits for the device
+        train_s = time.perf_counter() - started
+        rate = pictures / train_s
+        return metrics | {"train_s": train_s, "images_per_s": rate, "data_wait_s": batches.wait_s}
 
-    def _descend(self, loss: Tensor) -> None:
-        """One step of the optimizer down the gradient of a loss."""
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        if self.recipe.optim.clip_norm is not None:
-            self.scaler.unscale_(self.optimizer)
-            clip_grad_norm_(self.model.parameters(), self.recipe.optim.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-
-    def _evaluate(self, feed: Feed) -> Tally:
-        tally = evaluated(self._kept_network(), feed, self.runtime, self.classes)
+    def _validate(self, feed: Feed) -> dict[str, float]:
+        """The metrics of the validation part."""
+        started = time.perf_counter()
+        network = self._kept_network()
+        tally = evaluated(network, feed, self.runtime, self.classes, portions=self.evaluation_portions)
         if self.runtime.world_size > 1:
             tally.reduce()
-        return tally
+        metrics = {"val_loss": tally.loss, "val_accuracy": tally.accuracy, "val_macro_f1": tally.macro_f1}
+        return metrics | {"val_s": time.perf_counter() - started}
 
     def _kept_network(self) -> nn.Module:
         """The weights that are evaluated and returned: the average, where there is one."""
@@ -232,7 +211,7 @@ class _Training:
             ema=self.ema.module.state_dict() if self.ema is not None else None,
             optimizer=self.optimizer.state_dict(),
             schedule=self.rate.state_dict(),
-            scaler=self.scaler.state_dict(),
+            scaler=self.step.scaler.state_dict(),
             best=self.best.state_dict(),
         )
 
@@ -243,7 +222,7 @@ class _Training:
             self.ema.module.load_state_dict(checkpoint.ema)
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.rate.load_state_dict(checkpoint.schedule)
-        self.scaler.load_state_dict(checkpoint.scaler)
+        self.step.scaler.load_state_dict(checkpoint.scaler)
         self.best.load_state_dict(checkpoint.best)
         self.history = list(checkpoint.history)
         # A training that was over has nothing left to do.

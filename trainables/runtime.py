@@ -22,6 +22,11 @@ class Runtime:
     """CPU threads of torch; None leaves torch's own choice."""
     precision: Precision = "auto"
     """`auto`: bfloat16 autocast on a GPU that has it, float16 on an older one, else float32."""
+    gpu_share: float = 1.0
+    """Of the memory of a GPU that several trainings use."""
+    at_once: int | None = None
+    """Pictures that the device trains on at a time, at most: larger batches go through in portions. None:
+    whole batches, until memory runs out."""
     rank: int = 0
     world_size: int = 1
 
