@@ -9,7 +9,7 @@ from rich.console import Console
 
 from search.bars import bars
 from search.settings import Settings
-from trainables.data import SHARES, Prepared, build_or_open, prepare, read_listing
+from trainables.data import SHARES, Prepared, build_or_open_each, prepare, read_listing
 from trainables.data.demo import demo_source
 
 
@@ -35,17 +35,32 @@ def ready_pictures(
             seed=settings.seed,
             shares=shares,
             cache_dir=cache_dir,
+            cache_gb=settings.cache_gb,
             progress=bar("decoding pictures"),
         )
     return source, prepared
 
 
 def decode_for(
-    source: Path, prepared: Prepared, sizes_px: Sequence[int], *, cache_dir: Path, console: Console
+    source: Path,
+    prepared: Prepared,
+    sizes_px: Sequence[int],
+    *,
+    cache_dir: Path,
+    cache_gb: float,
+    console: Console,
 ) -> None:
-    """Decodes the pictures for further sizes, so that no trial has to."""
+    """Decodes the pictures for all sizes of a search that are not there yet, so that no trial has to.
+
+    Raises:
+        DataError: They do not fit, all together.
+    """
     listing = read_listing(source).only(prepared.classes)
     with bars(console) as bar:
-        for size_px in sizes_px:
-            done = bar(f"decoding pictures for {size_px} px")
-            build_or_open(listing, size_px=size_px, cache_dir=cache_dir, progress=done)
+        build_or_open_each(
+            listing,
+            sizes_px=sizes_px,
+            cache_dir=cache_dir,
+            cache_gb=cache_gb,
+            progress=bar(f"decoding pictures for {', '.join(map(str, sizes_px))} px"),
+        )

@@ -109,8 +109,14 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
     # Only now: what is over the limits is not downloaded.
     weights = fetch_weights([entry for entry in tried if networks.fits(entry[1])], console)
     sizes = {*offered.sizes_px(), *(start.recipe["geometry"]["size_px"] for start in known)}
-    further = sorted(sizes - {first_px})
-    decode_for(source, prepared, further, cache_dir=Path(settings.cache_dir), console=console)
+    decode_for(
+        source,
+        prepared,
+        sorted(sizes | {first_px}),
+        cache_dir=Path(settings.cache_dir),
+        cache_gb=settings.cache_gb,
+        console=console,
+    )
     return Plan(settings, space, offered, source, prepared, networks, limited.over, known, left_out, weights)
 
 

@@ -68,6 +68,9 @@ class Settings(BaseModel):
     """A trial that reports no epoch for so many minutes is given up."""
     ray: str = "auto"
     cache_dir: str
+    cache_gb: Annotated[float, Field(gt=0)] = 100.0
+    """Bound of all decoded pictures in `cache_dir`, in 10^9 bytes, on each node: enough for 375,000 pictures
+    of 224 px with sides of 4:3, and a small part of most disks."""
 
     @field_validator("metric")
     @classmethod

@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--name", metavar="NAME", help="folder under results/ (default: by recipe and time)")
     top.add_argument("--device", default="auto", help=DEVICE_HELP)
     top.add_argument("--cache-dir", metavar="DIR", help="decoded pictures, as for search.run")
+    top.add_argument("--cache-gb", metavar="N", type=float, help="most that they may take, as for search.run")
     top.add_argument(
         "--resume",
         action="store_true",

@@ -95,6 +95,7 @@ def fit(
         read_split(folder.split_file),
         size_px=config.recipe.geometry.size_px,
         cache_dir=cache_dir,
+        cache_gb=settings.cache_gb,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     state_file = _state_file(out, config)

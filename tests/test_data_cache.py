@@ -6,15 +6,26 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.commands import run_program
 from tests.pictures import BROKEN, class_folders, noise, save
-from trainables.data import Cache, DataError, build_or_open, decode, default_cache_dir, read_listing
+from trainables.data import (
+    Cache,
+    DataError,
+    build_or_open,
+    build_or_open_each,
+    cache_folder,
+    decode,
+    decode_each,
+    default_cache_dir,
+    read_listing,
+)
 from trainables.data import cache as cache_module
 
 
@@ -36,11 +47,11 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were decoded."""
     names: list[str] = []
 
-    def counting(source: Path, *, short_side_px: int) -> np.ndarray:
+    def counting(source: Path, *, short_sides_px: Sequence[int]) -> list[np.ndarray]:
         names.append(source.name)
-        return decode(source, short_side_px=short_side_px)
+        return decode_each(source, short_sides_px=short_sides_px)
 
-    monkeypatch.setattr(cache_module, "decode", counting)
+    monkeypatch.setattr(cache_module, "decode_each", counting)
     return names
 
 
@@ -197,7 +208,7 @@ def test_a_damaged_cache_is_made_again(
 def test_the_first_and_last_of_many_blocks_are_always_checked(
     data: Path, cache_dir: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    monkeypatch.setattr(cache_module, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(cache_folder, "_BLOCK_BYTES", 100)
     assert open_cache(data, cache_dir).pixels.size > 32 * 100
     pixels = folder_of(cache_dir) / "pixels.bin"
     content = bytearray(pixels.read_bytes())
@@ -228,6 +239,28 @@ def test_progress_counts_every_file(data: Path, cache_dir: Path) -> None:
     assert heard == [(n, 12) for n in range(1, 13)]
 
 
+def test_each_file_is_decoded_once_for_all_sizes_that_are_missing(
+    data: Path, cache_dir: Path, decoded: list[str]
+) -> None:
+    listing = read_listing(data)
+    open_cache(data, cache_dir, 20)
+    decoded.clear()
+    heard: list[tuple[int, int]] = []
+    sizes_px = [30, 20, 16]
+    caches = build_or_open_each(
+        listing,
+        sizes_px=sizes_px,
+        cache_dir=cache_dir,
+        progress=lambda done, total: heard.append((done, total)),
+    )
+    assert sorted(decoded) == sorted(Path(file).name for file in listing.files["file"])
+    assert heard == [(n, 11) for n in range(1, 12)]
+    for size_px, cache in zip(sizes_px, caches, strict=True):
+        alone = open_cache(data, cache_dir.with_name(f"alone-{size_px}"), size_px)
+        np.testing.assert_array_equal(cache.pixels, alone.pixels)
+        assert cache.files.equals(alone.files)
+
+
 def test_a_failure_while_building_leaves_nothing_behind(data: Path, cache_dir: Path) -> None:
     def interrupt(done: int, total: int) -> None:
         if done == 3:
@@ -235,7 +268,7 @@ def test_a_failure_while_building_leaves_nothing_behind(data: Path, cache_dir: P
 
     with pytest.raises(KeyboardInterrupt):
         build_or_open(read_listing(data), size_px=16, cache_dir=cache_dir, progress=interrupt)
-    assert [path for path in cache_dir.iterdir() if path.suffix != ".lock"] == []
+    assert list(cache_dir.iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written_is_a_clear_error(data: Path, tmp_path: Path) -> None:
@@ -259,14 +292,53 @@ def test_the_default_folder_follows_the_environment(monkeypatch: pytest.MonkeyPa
     assert default_cache_dir() == Path.home() / ".cache/classifier-search"
 
 
+LARGE = """
+import os
+from pathlib import Path
+from tests.pictures import noise, save
+from trainables.data import build_or_open, read_listing
+
+PICTURES = 300
+
+def private_bytes():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+
+first = save(folder / "data/a/0.ppm", noise(600, 600, 0))
+(folder / "data/b").mkdir()
+for number in range(1, PICTURES):
+    os.link(first, folder / "data" / "ab"[number % 2] / f"{number}.ppm")
+listing = read_listing(folder / "data")
+seen = [private_bytes()]
+cache = build_or_open(
+    listing, size_px=600, cache_dir=folder / "cache", progress=lambda *_: seen.append(private_bytes())
+)
+total = 0
+for row in range(PICTURES):
+    total += int(cache.picture(row).sum())
+    seen.append(private_bytes())
+assert total == PICTURES * int(noise(600, 600, 0).sum())
+print(cache.pixels.size, max(seen) - seen[0])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for a process's memory")
+def test_the_pixels_are_never_all_in_memory_neither_when_built_nor_when_read(tmp_path: Path) -> None:
+    done = run_program(f"from pathlib import Path\nfolder = Path({str(tmp_path)!r})\n{LARGE}")
+    done.check_returncode()
+    pixels_bytes, taken_bytes = map(int, done.stdout.split())
+    assert pixels_bytes == 300 * 600 * 600 * 3
+    assert taken_bytes < pixels_bytes / 2
+
+
 def test_processes_that_start_at_once_share_one_cache(tmp_path: Path, cache_dir: Path) -> None:
     data = class_folders(tmp_path / "data", {"a": 150, "b": 150})
     script = """if True:
         import hashlib, pathlib, sys, time
         from trainables.data import build_or_open, cache, read_listing
         calls = []
-        decode = cache.decode
-        cache.decode = lambda *args, **kwargs: calls.append(1) or decode(*args, **kwargs)
+        decode = cache.decode_each
+        cache.decode_each = lambda *args, **kwargs: calls.append(1) or decode(*args, **kwargs)
         start = pathlib.Path(sys.argv[3])
         print("ready", flush=True)
         while not start.exists():

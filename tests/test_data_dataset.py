@@ -13,9 +13,21 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.commands import run_program
 from tests.pictures import BROKEN, class_folders, noise, save
-from trainables.data import PARTS, DataError, Prepared, decode, load, prepare, read_split, write_split
+from trainables.data import (
+    PARTS,
+    DataError,
+    Prepared,
+    decode,
+    load,
+    on_canvases,
+    prepare,
+    read_split,
+    write_split,
+)
 from trainables.data import cache as cache_module
+from trainables.data.demo import demo_source
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 
@@ -173,9 +185,87 @@ def test_load_decodes_nothing_that_prepare_has_decoded(
     def refuse(*args: object, **kwargs: object) -> np.ndarray:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(cache_module, "decode", refuse)
+    monkeypatch.setattr(cache_module, "decode_each", refuse)
     assert len(load(data, done.split, size_px=16, cache_dir=cache_dir).part(*PARTS)) == 65
     assert prepared(data, cache_dir).report == done.report
+
+
+TRIAL = """
+import json, os, sys
+from pathlib import Path
+opened = []
+def hear(event, args):
+    if event == "open" and isinstance(args[0], (str, bytes)):
+        opened.append(args[0])
+sys.addaudithook(hear)
+import numpy as np
+from trainables.data import load, read_listing, read_split
+from trainables.data.demo import demo_source
+
+cache_dir = Path(given["cache_dir"])
+source = Path(given["source"]) if given["source"] else demo_source(cache_dir, pictures=120)
+split = read_split(Path(given["split"]))
+opened.clear()
+data = load(source, split, size_px=16, cache_dir=cache_dir)
+for name in ("train", "validation"):
+    part = data.part(name)
+    for rows in np.array_split(np.arange(len(part)), 4):
+        part.batch(rows)
+root = read_listing(source).root
+listed = {os.path.realpath(root / file) for file in split["file"]}
+print(json.dumps([len(listed & {os.path.realpath(os.fsdecode(path)) for path in opened}), len(listed)]))
+"""
+
+
+def pictures_opened_by_a_trial(source: Path | None, cache_dir: Path, split: Path) -> list[int]:
+    """How many picture files a clean process opens that loads and reads the data, and how many there are."""
+    given = {"source": source and str(source), "cache_dir": str(cache_dir), "split": str(split)}
+    done = run_program(f"given = {given!r}\n{TRIAL}")
+    done.check_returncode()
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("kind", ["folder", "manifest", "demo"])
+def test_the_second_trial_on_a_node_opens_no_picture_file(tmp_path: Path, cache_dir: Path, kind: str) -> None:
+    if kind == "demo":
+        source = demo_source(cache_dir, pictures=120)
+    else:
+        source = class_folders(tmp_path / "data", {"a": 30, "b": 30})
+        if kind == "manifest":
+            rows = [f"{path.relative_to(source)},{path.parent.name}" for path in source.rglob("*.png")]
+            source = source / "manifest.csv"
+            source.write_text("path,label\n" + "\n".join(rows))
+    split = prepared(source, tmp_path / "elsewhere").split
+    write_split(split, tmp_path / "split.csv")
+    given = None if kind == "demo" else source
+    first, second = (pictures_opened_by_a_trial(given, cache_dir, tmp_path / "split.csv") for _ in range(2))
+    assert first == [len(split), len(split)]
+    assert second == [0, len(split)]
+
+
+@pytest.mark.parametrize("shapes", [1, 3, 40])
+def test_a_batch_of_several_shapes_is_what_the_pictures_are_one_by_one(
+    tmp_path: Path, cache_dir: Path, shapes: int
+) -> None:
+    rng = np.random.default_rng(0)
+    some = rng.integers(5, 40, (shapes, 2)).tolist()
+    for number in range(40):
+        save(tmp_path / "data" / "ab"[number % 2] / f"{number}.png", noise(*some[number % shapes], number))
+    split = prepared(tmp_path / "data", cache_dir, size_px=40).split
+    part = load(tmp_path / "data", split, size_px=40, cache_dir=cache_dir).part(*PARTS)
+    rows = rng.permutation(40)[:25].repeat(2)
+    pixels, extents = part.batch(rows)
+    wanted, wanted_extents = on_canvases([decode(tmp_path / "data" / part.files[row]) for row in rows])
+    np.testing.assert_array_equal(pixels, wanted)
+    np.testing.assert_array_equal(extents, wanted_extents)
+    assert pixels.flags.writeable
+    assert part.canvas_px == tuple(np.max(part.extents, axis=0))
+
+
+def test_a_part_without_pictures_has_a_canvas_without_pixels(tmp_path: Path, cache_dir: Path) -> None:
+    data = class_folders(tmp_path / "data", {"a": 20, "b": 20})
+    split = prepared(data, cache_dir).split.assign(part="train")
+    assert load(data, split, size_px=16, cache_dir=cache_dir).part("test").canvas_px == (0, 0)
 
 
 def test_load_builds_the_cache_on_a_node_that_has_none(tmp_path: Path, cache_dir: Path) -> None:

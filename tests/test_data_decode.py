@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.pictures import BROKEN, bomb, noise
-from trainables.data import DecodeError, decode
+from trainables.data import DecodeError, decode, decode_each
 from trainables.data.decode import BACKGROUND, LIMIT_ASPECT, LIMIT_PIXELS
 
 
@@ -151,6 +151,18 @@ def test_a_large_picture_is_shrunk_close_to_the_reference(form: str) -> None:
     assert np.abs(result.astype(int) - np.asarray(reference, int)).max() <= 4
 
 
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_several_sizes_at_once_are_the_same_pixels_as_one_by_one(form: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(Image.fromarray(noise(300, 400, 1)), form, exif=exif)
+    sizes_px = [20, None, 74, 37, 149, 74, 500]  # a JPEG's at 1/8, 1/4, 1/2 and whole
+    together = decode_each(content, short_sides_px=sizes_px)
+    for size_px, picture in zip(sizes_px, together, strict=True):
+        np.testing.assert_array_equal(picture, decode(content, short_side_px=size_px))
+
+
 def test_shrinking_averages_fine_patterns_away() -> None:
     board = (np.indices((800, 800)).sum(axis=0) % 2 * 255).astype(np.uint8)
     result = decode(encoded(Image.fromarray(board)), short_side_px=50)
@@ -228,7 +240,7 @@ def test_nothing_is_printed_about_odd_files(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     script = """if True:
         import sys, pathlib
-        from trainables.data import DecodeError, decode
+        from trainables.data import DecodeError, decode, decode_each
         for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
             try:
                 decode(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import json
+import math
 import socket
 import traceback
 from collections.abc import Mapping
@@ -55,6 +56,8 @@ class Workplace:
     """CPU threads a process."""
     weights: Mapping[str, Weights] = field(default_factory=dict)
     """By the path that recipes name."""
+    cache_gb: float = math.inf
+    """Bound of all decoded pictures in `cache_dir`; see `trainables.data.load`."""
 
 
 def work(trial: dict[str, Any], place: Workplace) -> None:
@@ -163,7 +166,9 @@ def _open_once(place: Workplace, size_px: int) -> Dataset:
     if key not in _opened:
         cache_dir = Path(place.cache_dir)
         source = Path(place.source) if place.source else demo_source(cache_dir)
-        _opened[key] = load(source, place.split, size_px=size_px, cache_dir=cache_dir)
+        _opened[key] = load(
+            source, place.split, size_px=size_px, cache_dir=cache_dir, cache_gb=place.cache_gb
+        )
     return _opened[key]
 
 

@@ -3,10 +3,17 @@
 `prepare` turns a folder into a split that is written down; `load` opens the pictures of such a split.
 """
 
-from trainables.data.cache import Cache, Progress, build_or_open, default_cache_dir, short_side_px
+from trainables.data.cache import (
+    Progress,
+    build_or_open,
+    build_or_open_each,
+    default_cache_dir,
+    short_side_px,
+)
+from trainables.data.cache_folder import Cache
 from trainables.data.canvas import on_canvases
 from trainables.data.dataset import Dataset, Pictures, Prepared, load, prepare
-from trainables.data.decode import DecodeError, decode
+from trainables.data.decode import DecodeError, decode, decode_each
 from trainables.data.errors import DataError
 from trainables.data.sources import LAYOUTS, Listing, read_listing
 from trainables.data.split import PARTS, SHARES, make_split, read_split, write_split
@@ -24,7 +31,9 @@ __all__ = [
     "Prepared",
     "Progress",
     "build_or_open",
+    "build_or_open_each",
     "decode",
+    "decode_each",
     "default_cache_dir",
     "load",
     "make_split",

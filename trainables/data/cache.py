@@ -1,31 +1,27 @@
-"""Decodes all pictures of a listing once a node into one memory-mapped file that all trials share.
+"""Decodes all pictures of a listing once a node into memory-mapped files that all trials share.
 
-A cache is a folder: `pixels.bin` (the pictures back to back, each uint8 (height, width, 3)),
-`index.parquet` (what lies where, and what was skipped and why) and, written last, `manifest.json` with the
-checksums of both. It is made in a temporary folder under a lock and renamed into place, so any number of
-processes may ask for it at the same moment, and one that is killed leaves nothing that could be mistaken
-for a cache.
+A cache is made in a temporary folder under a lock and renamed into place, so any number of processes may ask
+for it at the same moment, and one that is killed leaves nothing that could be mistaken for a cache. What a
+cache holds is in `cache_folder`, how all of them stay within a bound in `cache_room`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import math
 import os
 import shutil
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
-from filelock import FileLock
 
-from trainables.data.decode import DecodeError, decode
+from trainables.data.cache_folder import FORMAT, Cache, CacheWriter, open_cache, picture_hash
+from trainables.data.cache_room import UNFINISHED, NoRoomError, Room, clear_leftovers, locked
+from trainables.data.decode import DecodeError, decode_each
 from trainables.data.errors import DataError
 from trainables.data.sources import Listing
 
@@ -35,18 +31,9 @@ Progress = Callable[[int, int], None]
 MARGIN = 1.15
 """The shorter side of a cached picture over the working size: room for crops, zooms and rotations."""
 
-_FORMAT = 1  # raise it when the files' form or the decoding changes: old caches are then left alone
-_BLOCK_BYTES = 1 << 20
-_CHECKED_BLOCKS = 32
-_DECODED_AT_ONCE = 256
-_INDEX_TYPES: dict[str, Any] = {
-    "file": str,
-    "height": "int64",
-    "width": "int64",
-    "offset": "int64",
-    "hash": str,
-    "reason": str,
-}
+_AHEAD = 64  # files that are decoded before the ones in front of them are written
+_SAMPLE = 128  # files whose pictures tell how large all will be
+_ROW_BYTES = 128  # of the index
 
 
 def short_side_px(size_px: int) -> int:
@@ -60,198 +47,200 @@ def default_cache_dir() -> Path:
     return Path(given).expanduser() if given else Path.home() / ".cache" / "classifier-search"
 
 
-@dataclass(frozen=True)
-class Cache:
-    """Decoded pictures in a memory map. Open one in each process: sent to another one, it would be copied."""
-
-    files: pd.DataFrame
-    """A row a picture, in the listing's order: `file`, `height`, `width` (pixels), `offset` (bytes, in
-    `pixels`) and `hash` (of the decoded pixels)."""
-    skipped: list[tuple[str, str]]
-    """File and reason of each that could not be decoded."""
-    pixels: np.ndarray
-    """uint8 (bytes,), read-only: a memory map."""
-
-    def rows(self, files: Sequence[str]) -> np.ndarray:
-        """Where these files stand in `files`: int64 (N,).
-
-        Raises:
-            DataError: Some are not there; the message names them and says why, where that is known.
-        """
-        rows = pd.Index(self.files["file"]).get_indexer(pd.Index(files))
-        if (rows < 0).any():
-            reasons = dict(self.skipped)
-            lost = [file for file, row in zip(files, rows, strict=True) if row < 0]
-            shown = [f"{file} ({reasons.get(file, 'no longer in the folder')})" for file in lost[:5]]
-            more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
-            raise DataError(
-                f"{len(lost)} of {len(files)} pictures are gone since the split was written: "
-                f"{', '.join(shown)}{more}. Put them back, or start anew with the pictures there are."
-            )
-        return rows.astype(np.int64)
-
-    def picture(self, row: int) -> np.ndarray:
-        """One picture: uint8 (H, W, 3), a view."""
-        at = self.files.iloc[row]
-        size = at["height"] * at["width"] * 3
-        return self.pixels[at["offset"] : at["offset"] + size].reshape(at["height"], at["width"], 3)
-
-
 def build_or_open(
-    listing: Listing, *, size_px: int, cache_dir: Path, progress: Progress | None = None
+    listing: Listing,
+    *,
+    size_px: int,
+    cache_dir: Path,
+    cache_gb: float = math.inf,
+    progress: Progress | None = None,
 ) -> Cache:
-    """The decoded pictures of a listing, from the cache, or decoded now and cached.
+    """The decoded pictures of a listing in one size; see `build_or_open_each`."""
+    (cache,) = build_or_open_each(
+        listing, sizes_px=[size_px], cache_dir=cache_dir, cache_gb=cache_gb, progress=progress
+    )
+    return cache
 
-    A cache belongs to the relative paths, sizes and modification times of the listed files and to
-    `size_px`: when one of these changes another cache is made. A damaged one is made again. A file that
-    cannot be decoded is skipped and listed.
+
+def build_or_open_each(
+    listing: Listing,
+    *,
+    sizes_px: Sequence[int],
+    cache_dir: Path,
+    cache_gb: float = math.inf,
+    progress: Progress | None = None,
+) -> list[Cache]:
+    """The decoded pictures of a listing in several sizes, each from its cache, or decoded now and cached.
+
+    A cache belongs to the relative paths, sizes and modification times of the listed files and to a
+    working size: when one of these changes another cache is made. A damaged one is made again. A file that
+    cannot be decoded is skipped and listed. Each file is read once for all sizes that are not there yet.
 
     Args:
         listing: Which files.
-        size_px: The working size. Pictures are shrunk to a shorter side of `MARGIN` times this, rounded up.
+        sizes_px: The working sizes. Pictures are shrunk to a shorter side of `MARGIN` times one, rounded up.
         cache_dir: Folder of all caches; made when missing.
+        cache_gb: Bound of all caches in it, in 10^9 bytes. To make room the least recently used of those that
+            no process has open are deleted.
         progress: Hears how far the decoding is.
 
+    Returns:
+        In the order of `sizes_px`.
+
     Raises:
-        DataError: The cache cannot be written.
+        DataError: The caches cannot be written, or would not fit within the bound.
     """
-    side_px = short_side_px(size_px)
-    folder = cache_dir / _key(listing, side_px)
-    if cache := _open(folder):
-        return cache
+    key = _key(listing)
+    folders = {size_px: cache_dir / f"{key}-{short_side_px(size_px)}px" for size_px in sizes_px}
+    caches = {folder: open_cache(folder) for folder in folders.values()}
     try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if cache := _open(folder):  # another process was faster
-                return cache
-            shutil.rmtree(folder, ignore_errors=True)
-            unfinished = folder.with_suffix(".unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)  # left by a process that was killed
-            unfinished.mkdir()
-            try:
-                _build(unfinished, listing, side_px, progress)
-                unfinished.rename(folder)
-            finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
+        with contextlib.ExitStack() as locks:
+            for folder in sorted(_missing(caches)):  # sorted: processes never wait for each other in a ring
+                cache_dir.mkdir(parents=True, exist_ok=True)
+                locks.enter_context(locked(folder))
+                caches[folder] = open_cache(folder)  # another process may have been faster
+            if missing := set(_missing(caches)):
+                lacking = {size_px: folder for size_px, folder in folders.items() if folder in missing}
+                there_bytes = sum(cache.pixels.size for cache in caches.values() if cache)
+                _build(listing, lacking, there_bytes, cache_dir, cache_gb, progress)
+                caches |= {folder: open_cache(folder) for folder in missing}
     except OSError as fault:
         raise DataError(
             f"cannot write the cache of decoded pictures in {cache_dir}: {fault}. Name another folder in the "
             "environment variable CLASSIFIER_SEARCH_CACHE."
         ) from fault
-    cache = _open(folder)
-    if cache is None:
+    if unreadable := _missing(caches):
         raise DataError(
-            f"the cache of decoded pictures in {folder} does not read back as it was written. Is the disk "
-            "sound? Another folder can be named in the environment variable CLASSIFIER_SEARCH_CACHE."
+            f"the cache of decoded pictures in {unreadable[0]} does not read back as it was written. Is the "
+            "disk sound? Another folder can be named in the environment variable CLASSIFIER_SEARCH_CACHE."
         )
-    return cache
+    return [cache for size_px in sizes_px if (cache := caches[folders[size_px]])]
 
 
-def _key(listing: Listing, side_px: int) -> str:
-    """Names the cache of these files, as they are now, in this size."""
-    digest = hashlib.sha256(f"{_FORMAT} {side_px}\n".encode())
+def _missing(caches: Mapping[Path, Cache | None]) -> list[Path]:
+    return [folder for folder, cache in caches.items() if cache is None]
+
+
+def _key(listing: Listing) -> str:
+    """Names the caches of these files, as they are now."""
+    digest = hashlib.sha256(f"{FORMAT}\n".encode())
+    root = str(listing.root)
     for file in listing.files["file"]:
         try:
-            status = os.stat(listing.root / file)
+            status = os.stat(os.path.join(root, file))
             digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
         except OSError:
             digest.update(f"{file}\0missing\n".encode())
-    return f"{digest.hexdigest()[:24]}-{side_px}px"
+    return digest.hexdigest()[:24]
 
 
-def _build(folder: Path, listing: Listing, side_px: int, progress: Progress | None) -> None:
-    """Writes the three files of a cache into an empty folder."""
+def _build(
+    listing: Listing,
+    folders: Mapping[int, Path],
+    there_bytes: int,
+    cache_dir: Path,
+    cache_gb: float,
+    progress: Progress | None,
+) -> None:
+    """Writes caches, by their working size, all at once: every one of them whole, or none.
+
+    Args:
+        there_bytes: Of the caches that the search needs as well and that are there already.
+    """
     files = list(listing.files["file"])
-    rows: list[tuple[str, int, int, int, str, str]] = []
-    offset = 0
-    with (folder / "pixels.bin").open("wb") as pixels:
-        for file, result in _decoded(listing.root, files, side_px):
-            if isinstance(result, str):
-                rows.append((file, 0, 0, offset, "", result))
-            else:
-                pixels.write(result.data)
-                rows.append((file, *result.shape[:2], offset, _hash(result), ""))
-                offset += result.nbytes
-            if progress is not None:
-                progress(len(rows), len(files))
-    index = pd.DataFrame(rows, columns=list(_INDEX_TYPES)).astype(_INDEX_TYPES)
-    index.to_parquet(folder / "index.parquet", index=False)
-    content = _map(folder / "pixels.bin")
-    manifest = {
-        "format": _FORMAT,
-        "short_side_px": side_px,
-        "pixels_bytes": offset,
-        "index_sha256": _sha256(folder / "index.parquet"),
-        "blocks_crc32": [_crc32(content, number) for number in range(_blocks(offset))],
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    sides_px = [short_side_px(size_px) for size_px in folders]
+    for folder in folders.values():
+        shutil.rmtree(folder, ignore_errors=True)  # damaged, where there is one
+    clear_leftovers(cache_dir)
+    room = Room(cache_dir, cache_gb * 1e9)
+    written_bytes = done = 0
+    try:
+        if math.isfinite(cache_gb):
+            # Hours would be lost, and other caches, if only a full one told that all do not fit.
+            room.make(_expected_bytes(listing.root, files, sides_px))
+        with contextlib.ExitStack() as stack:
+            writers = [stack.enter_context(_writer(folder)) for folder in folders.values()]
+            for file, result in _decoded(listing.root, files, sides_px):
+                if isinstance(result, str):
+                    for writer in writers:
+                        writer.skip(file, result)
+                else:
+                    size_bytes = _stored_bytes(result)
+                    room.claim(size_bytes)
+                    written_bytes += size_bytes
+                    for writer, (picture, digest) in zip(writers, result, strict=True):
+                        writer.add(file, picture, digest)
+                done += 1
+                if progress is not None:
+                    progress(done, len(files))
+    except NoRoomError as fault:
+        sizes = ", ".join(f"{size_px}" for size_px in folders)
+        wanted_bytes = written_bytes / done * len(files) if done else fault.wanted_bytes
+        used_bytes = cache_gb * 1e9 - fault.most_bytes - written_bytes
+        raise DataError(
+            f"{len(files)} pictures decoded for {sizes} px take about {_gb(wanted_bytes)}, which does not "
+            f"fit into the cache in {cache_dir}: it may take {_gb(cache_gb * 1e9)}, and {_gb(used_bytes)} "
+            f"of that are in use ({_gb(there_bytes)} by the same pictures in other sizes). Raise --cache-gb, "
+            "or use fewer or smaller sizes (geometry.size_px in the space)."
+        ) from fault
 
 
-def _decoded(root: Path, files: list[str], side_px: int) -> Iterator[tuple[str, np.ndarray | str]]:
-    """Each file in order with its pixels, or with the reason why it has none."""
+@contextlib.contextmanager
+def _writer(folder: Path) -> Iterator[CacheWriter]:
+    """Writes a cache that comes into place when it is whole."""
+    unfinished = folder.with_suffix(UNFINISHED)
+    shutil.rmtree(unfinished, ignore_errors=True)  # left by a process that was killed
+    unfinished.mkdir()
+    writer = CacheWriter(unfinished)
+    try:
+        yield writer
+        writer.finish()
+        unfinished.rename(folder)
+    finally:
+        writer.close()
+        shutil.rmtree(unfinished, ignore_errors=True)
 
-    def one(file: str) -> np.ndarray | str:
+
+_Decoded = list[tuple[np.ndarray, str]]
+"""A picture in each size, uint8 (H, W, 3), with its hash."""
+
+
+def _decoded(
+    root: Path, files: Sequence[str], sides_px: Sequence[int]
+) -> Iterator[tuple[str, _Decoded | str]]:
+    """Each file in order with its pictures, or with the reason why it has none."""
+
+    def one(file: str) -> _Decoded | str:
         try:
-            return decode(root / file, short_side_px=side_px)
+            pictures = decode_each(root / file, short_sides_px=sides_px)
         except DecodeError as fault:
             return str(fault)
+        return [(picture, picture_hash(picture)) for picture in pictures]
 
-    # Threads are enough: Pillow lets others run while it decodes. A portion at a time, so that pictures
-    # don't pile up in memory when the disk is slower than the decoding.
+    # Threads are enough: Pillow lets others run while it decodes. Only so many ahead that pictures don't
+    # pile up in memory when the disk is slower than the decoding.
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(files), _DECODED_AT_ONCE):
-            portion = files[start : start + _DECODED_AT_ONCE]
-            yield from zip(portion, pool.map(one, portion), strict=True)
+        ahead: deque[tuple[str, Future[_Decoded | str]]] = deque()
+        for file in files:
+            ahead.append((file, pool.submit(one, file)))
+            if len(ahead) == _AHEAD:
+                first, future = ahead.popleft()
+                yield first, future.result()
+        for file, future in ahead:
+            yield file, future.result()
 
 
-def _open(folder: Path) -> Cache | None:
-    """The cache in a folder, or None when there is none, or a damaged one.
-
-    Checks the size of the pixels, the whole index, and the checksums of up to `_CHECKED_BLOCKS` blocks of
-    pixels, evenly spread: opening stays quick however large the file is.
-    """
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        pixels = _map(folder / "pixels.bin")
-        if manifest["format"] != _FORMAT or manifest["pixels_bytes"] != pixels.size:
-            return None
-        if manifest["index_sha256"] != _sha256(folder / "index.parquet"):
-            return None
-        sums = manifest["blocks_crc32"]
-        if len(sums) != _blocks(pixels.size):
-            return None
-        spread = np.linspace(0, len(sums) - 1, min(len(sums), _CHECKED_BLOCKS)).astype(int)
-        if any(_crc32(pixels, number) != sums[number] for number in spread):
-            return None
-        index = pd.read_parquet(folder / "index.parquet")
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return None
-    good = index["reason"] == ""
-    skipped = index[~good]
-    return Cache(
-        files=index[good].drop(columns="reason").reset_index(drop=True),
-        skipped=list(zip(skipped["file"], skipped["reason"], strict=True)),
-        pixels=pixels,
-    )
+def _stored_bytes(pictures: _Decoded) -> int:
+    return sum(picture.nbytes + _ROW_BYTES for picture, _ in pictures)
 
 
-def _map(path: Path) -> np.ndarray:
-    if path.stat().st_size == 0:  # an empty file cannot be mapped
-        return np.zeros(0, np.uint8)
-    return np.memmap(path, np.uint8, mode="r")
+def _expected_bytes(root: Path, files: Sequence[str], sides_px: Sequence[int]) -> float:
+    """What the pictures will take, by a sample that is evenly spread over the files."""
+    sample = files[:: max(1, len(files) // _SAMPLE)]
+    results = [result for _, result in _decoded(root, sample, sides_px)]
+    known = [_stored_bytes(result) for result in results if not isinstance(result, str)]
+    return sum(known) / max(1, len(sample)) * len(files)
 
 
-def _blocks(size_bytes: int) -> int:
-    return -(-size_bytes // _BLOCK_BYTES)
-
-
-def _crc32(pixels: np.ndarray, number: int) -> int:
-    return zlib.crc32(pixels[number * _BLOCK_BYTES : (number + 1) * _BLOCK_BYTES].data)
-
-
-def _hash(picture: np.ndarray) -> str:
-    return hashlib.blake2b(picture.data, digest_size=16, key=str(picture.shape).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _gb(size_bytes: float) -> str:
+    return f"{size_bytes / 1e9:.3g} GB"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from trainables.data.cache import Cache, Progress, build_or_open
-from trainables.data.canvas import on_canvases
+from trainables.data.cache import Progress, build_or_open
+from trainables.data.cache_folder import Cache
+from trainables.data.canvas import gathered
 from trainables.data.errors import DataError
 from trainables.data.sources import Listing, read_listing
 from trainables.data.split import PARTS, SHARES, make_split
@@ -42,6 +44,7 @@ def prepare(
     seed: int = 0,
     shares: Mapping[str, float] = SHARES,
     cache_dir: Path,
+    cache_gb: float = math.inf,
     progress: Progress | None = None,
 ) -> Prepared:
     """Lists, decodes (once a node) and splits the pictures of a source.
@@ -61,11 +64,12 @@ def prepare(
         seed: Decides the split.
         shares: Wanted shares of the parts; see `make_split`.
         cache_dir: Where decoded pictures are kept.
+        cache_gb: Bound of all that is kept there; see `build_or_open_each`.
         progress: Hears how far the decoding is.
 
     Raises:
-        DataError: Nothing usable in the source, fewer than two classes left, or a part without pictures
-            that wants some.
+        DataError: Nothing usable in the source, fewer than two classes left, a part without pictures that
+            wants some, or no room for the decoded pictures.
     """
     listing = read_listing(source, classes=classes)
     left_out: list[dict[str, Any]] = []
@@ -74,9 +78,12 @@ def prepare(
     while True:
         # `load` opens the cache of exactly the classes in the split. So when decoding, or the split,
         # makes one more class fall away, the cache is made again for those that stay.
-        cache = build_or_open(listing, size_px=size_px, cache_dir=cache_dir, progress=progress)
+        cache = build_or_open(
+            listing, size_px=size_px, cache_dir=cache_dir, cache_gb=cache_gb, progress=progress
+        )
         skipped |= dict(cache.skipped)
         files = listing.files.merge(cache.files[["file", "hash"]], on="file")
+        del cache  # nobody has it open any more: it may give way to the next one
         split = make_split(files, seed=seed, shares=shares)
         reasons = _too_few(files, listing.classes, min_per_class)
         for name in sorted(set(listing.classes) - set(split["class"][split["part"] == "train"])):
@@ -172,6 +179,12 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.files)
 
+    @property
+    def canvas_px(self) -> tuple[int, int]:
+        """Height and width, in pixels, of the smallest canvas that holds every picture."""
+        height, width = self.extents.max(axis=0, initial=0).tolist()
+        return height, width
+
     def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pictures in these rows, with their sizes.
 
@@ -186,12 +199,8 @@ class Pictures:
         if self._stack is not None:
             height, width = self._stack.shape[1:3]
             return self._stack[self._offsets[rows] // (height * width * 3)], self.extents[rows]
-        return on_canvases(
-            [
-                self._pixels[offset : offset + height * width * 3].reshape(height, width, 3)
-                for (height, width), offset in zip(self.extents[rows], self._offsets[rows], strict=True)
-            ]
-        )
+        extents = self.extents[rows]
+        return gathered(self._pixels, extents, self._offsets[rows]), extents
 
 
 @dataclass(frozen=True)
@@ -240,7 +249,9 @@ def _stacked(pixels: np.ndarray, extents: np.ndarray, offsets: np.ndarray) -> np
     return pixels[: len(pixels) // size * size].reshape(-1, height, width, 3)
 
 
-def load(source: Path, split: pd.DataFrame, *, size_px: int, cache_dir: Path) -> Dataset:
+def load(
+    source: Path, split: pd.DataFrame, *, size_px: int, cache_dir: Path, cache_gb: float = math.inf
+) -> Dataset:
     """The pictures of a split, from this node's cache; on a node that has none they are decoded first.
 
     Args:
@@ -248,9 +259,11 @@ def load(source: Path, split: pd.DataFrame, *, size_px: int, cache_dir: Path) ->
         split: As `prepare` made it, or as `read_split` read it.
         size_px: The same as for `prepare`: it decides which cache.
         cache_dir: Where decoded pictures are kept.
+        cache_gb: Bound of all that is kept there; see `build_or_open_each`.
 
     Raises:
-        DataError: A picture of the split, or a whole class, is gone or damaged.
+        DataError: A picture of the split, or a whole class, is gone or damaged, or there is no room for the
+            decoded pictures.
     """
     classes = sorted(split["class"].unique())
     listing = read_listing(source)
@@ -261,5 +274,5 @@ def load(source: Path, split: pd.DataFrame, *, size_px: int, cache_dir: Path) ->
             f"{', '.join(gone[:5])}{' and more' if len(gone) > 5 else ''}. Put them back, or start anew with "
             "the pictures there are."
         )
-    cache = build_or_open(listing.only(classes), size_px=size_px, cache_dir=cache_dir)
+    cache = build_or_open(listing.only(classes), size_px=size_px, cache_dir=cache_dir, cache_gb=cache_gb)
     return Dataset(classes, split.reset_index(drop=True), cache.rows(list(split["file"])), cache)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,13 +80,23 @@ def decode(source: Path | bytes | BinaryIO, *, short_side_px: int | None = None)
     Raises:
         DecodeError: Empty, truncated, damaged, of no known format, or over `LIMIT_PIXELS`.
     """
+    (picture,) = decode_each(source, short_sides_px=[short_side_px])
+    return picture
+
+
+def decode_each(source: Path | bytes | BinaryIO, *, short_sides_px: Sequence[int | None]) -> list[np.ndarray]:
+    """The picture in several sizes: for each the same pixels that `decode` gives, with less work.
+
+    Raises:
+        DecodeError: As `decode`.
+    """
     try:
         if isinstance(source, Path):
             if not source.is_file():
                 raise DecodeError("not a regular file" if source.exists() else "no such file")
             with source.open("rb") as file:
-                return _decode(file, short_side_px)
-        return _decode(io.BytesIO(source) if isinstance(source, bytes) else source, short_side_px)
+                return _decode_each(file, short_sides_px)
+        return _decode_each(io.BytesIO(source) if isinstance(source, bytes) else source, short_sides_px)
     except DecodeError:
         raise
     except UnidentifiedImageError as fault:
@@ -98,27 +109,52 @@ def decode(source: Path | bytes | BinaryIO, *, short_side_px: int | None = None)
         raise DecodeError(f"damaged: {str(fault) or type(fault).__name__}"[:200]) from fault
 
 
-def _decode(file: BinaryIO, short_side_px: int | None) -> np.ndarray:
+def _decode_each(file: BinaryIO, short_sides_px: Sequence[int | None]) -> list[np.ndarray]:
     if not file.read(1):
         raise DecodeError("empty file")
+    picture = _opened(file)
+    whole = picture.size
+    loaded: dict[int, tuple[Image.Image, Image.Transpose | None]] = {}  # by _jpeg_scale
+    results = []
+    for short_side_px in short_sides_px:
+        size = _shrunk_size(whole, short_side_px)
+        scale = _jpeg_scale(picture, whole, size)
+        if scale not in loaded:
+            if loaded:
+                picture = _opened(file)
+            picture.draft(None, (whole[0] // scale, whole[1] // scale))
+            picture.load()
+            loaded[scale] = _to_rgb(picture), _TURNS.get(_orientation(picture))
+        results.append(_shrunk(*loaded[scale], size))
+    return results
+
+
+def _opened(file: BinaryIO) -> Image.Image:
     file.seek(0)
-    with Image.open(file, formats=FORMATS) as picture:
-        if picture.width * picture.height > LIMIT_PIXELS:
-            raise DecodeError(f"{picture.width} x {picture.height}: more than {LIMIT_PIXELS:,} pixels")
-        size = _shrunk_size(picture.size, short_side_px)
-        # A JPEG can be decoded at 1/2, 1/4 or 1/8 for a fraction of the work. Twice the wanted size keeps
-        # the result close to that of the full picture.
-        picture.draft(None, (2 * size[0], 2 * size[1]))
-        picture.load()
-        turn = _TURNS.get(_orientation(picture))
-        if (picture.width - picture.height) * (size[0] - size[1]) < 0:  # TIFF is turned while it is loaded
-            size = size[::-1]
-        rgb = _to_rgb(picture)
-    if rgb.size != size:
-        rgb = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    picture = Image.open(file, formats=FORMATS)
+    if picture.width * picture.height > LIMIT_PIXELS:
+        raise DecodeError(f"{picture.width} x {picture.height}: more than {LIMIT_PIXELS:,} pixels")
+    return picture
+
+
+def _jpeg_scale(picture: Image.Image, whole: tuple[int, int], size: tuple[int, int]) -> int:
+    """A JPEG can be decoded at 1/2, 1/4 or 1/8 for a fraction of the work. Not below twice the wanted size,
+    which keeps the result close to that of the full picture."""
+    if picture.format not in ("JPEG", "MPO"):
+        return 1
+    fits = (scale for scale in (8, 4, 2) if all(2 * scale * size[i] <= whole[i] for i in (0, 1)))
+    return next(fits, 1)
+
+
+def _shrunk(picture: Image.Image, turn: Image.Transpose | None, size: tuple[int, int]) -> np.ndarray:
+    """An RGB picture in this width and height as they are in the file, then turned upright."""
+    if (picture.width - picture.height) * (size[0] - size[1]) < 0:  # TIFF is turned while it is loaded
+        size = size[::-1]
+    if picture.size != size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     if turn is not None:
-        rgb = rgb.transpose(turn)
-    return np.array(rgb)
+        picture = picture.transpose(turn)
+    return np.array(picture)
 
 
 def _shrunk_size(size: tuple[int, int], short_side_px: int | None) -> tuple[int, int]:
