@@ -15,6 +15,7 @@ from spaces.recipe import Recipe
 from trainables.ahead import Ahead
 from trainables.best import BestEpoch
 from trainables.checkpoint import Checkpoint
+from trainables.compiled import compiled, pays
 from trainables.distributed import share_buffers, shared
 from trainables.evaluate import evaluated
 from trainables.feed import Feed, Pictures
@@ -62,8 +63,9 @@ def train(
     `train_accuracy` (plain cross-entropy with the labels, in nats, on the augmented pictures, while the
     weights move), `val_loss`, `val_accuracy`, `val_macro_f1` (of the averaged weights when the recipe has
     them), `lr_scale` in force at its first step, `train_s`, `val_s`, `epoch_s`, `images_per_s` while
-    training, and `data_wait_s`, how long of `train_s` the device stood idle for want of a batch. A loss
-    that is not finite is reported as it is, and ends the training.
+    training, `data_wait_s`, how long of `train_s` the device stood idle for want of a batch, and `at_once`,
+    how many pictures of a batch went through the network together at its end. A loss that is not finite is
+    reported as it is, and ends the training.
 
     Args:
         epochs: Full length, which the schedule spans.
@@ -122,6 +124,7 @@ class _Training:
         self.history: list[dict[str, float]] = []
         self.first_epoch = 1
         self.module: nn.Module | None = None
+        self.compiled = False
         if resume is not None:
             self._restore(resume)
 
@@ -135,6 +138,8 @@ class _Training:
             report(metrics, self._checkpoint(metrics))
             if self._is_over(metrics):
                 break
+            if not self.compiled and pays(self.runtime, metrics["train_s"] * (self.last_epoch - epoch)):
+                self.compiled, self.module = True, None
         self.best.put_back(self._kept_network())
         return self._kept_network().cpu().eval()
 
@@ -143,7 +148,8 @@ class _Training:
         self.model.train()
         changed = freeze.apply(self.model, self.recipe.freeze, epoch)
         if self.module is None or changed:
-            self.module = shared(self.model, self.runtime)
+            module = shared(self.model, self.runtime)
+            self.module = compiled(module) if self.compiled else module
         # For dropout; workers that drew alike would drop the same units.
         entropy = [self.seed, epoch, self.runtime.rank]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
@@ -179,7 +185,8 @@ class _Training:
         metrics = {"train_loss": tally.loss, "train_accuracy": tally.accuracy}  # waits for the device
         train_s = time.perf_counter() - started
         rate = pictures / train_s
-        return metrics | {"train_s": train_s, "images_per_s": rate, "data_wait_s": batches.wait_s}
+        costs = {"train_s": train_s, "images_per_s": rate, "data_wait_s": batches.wait_s}
+        return metrics | costs | {"at_once": self.step.at_once}
 
     def _validate(self, feed: Feed) -> dict[str, float]:
         """The metrics of the validation part."""

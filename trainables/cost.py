@@ -1,0 +1,103 @@
+"""What training a network costs a device, measured by a few steps of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from spaces.recipe import Freeze, Recipe
+from trainables.checkpoint import Checkpoint
+from trainables.data.cache import short_side_px
+from trainables.loop import TrainData, train
+from trainables.runtime import Runtime
+
+STEPS = 10
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A training that has the device for itself."""
+
+    images_per_s: float
+    """Pictures a second, augmentation and all; validation apart."""
+    busy: float
+    """Share of the time in which a GPU computes: in the rest it waits for the host. 1 on a CPU."""
+    memory_bytes: int
+    """The most that a GPU's memory held; 0 on a CPU."""
+    device_bytes: int
+    """All memory of the GPU; 0 on a CPU."""
+    at_once: int | None
+    """Pictures that memory holds at a time; None: a whole batch."""
+
+
+def measure(recipe: Recipe, num_classes: int, runtime: Runtime) -> Cost:
+    """Trains a network for a few steps on noise, with nothing frozen and at its full size.
+
+    Raises:
+        ModelError: The network cannot be made.
+        torch.OutOfMemoryError: Memory does not hold even small portions of a batch.
+    """
+    device = runtime.resolved_device()
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(device)
+    profiler = profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU])
+    epochs: list[dict[str, float]] = []
+
+    def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:
+        # The first epoch warms up, the second is timed, the third, which that slows down, is profiled.
+        epochs.append(metrics)
+        if on_gpu and len(epochs) == 2:
+            profiler.start()
+
+    train(_shortened(recipe), TrainData(_Noise(recipe, num_classes)), report, runtime=runtime, epochs=3)
+    busy = 1.0
+    if on_gpu:
+        profiler.stop()
+        computed_s = sum(event.self_device_time_total for event in profiler.key_averages()) / 1e6
+        busy = min(1.0, computed_s / epochs[1]["train_s"])
+    at_once = int(epochs[-1]["at_once"])
+    return Cost(
+        images_per_s=epochs[1]["images_per_s"],
+        busy=busy,
+        memory_bytes=torch.cuda.max_memory_reserved(device) if on_gpu else 0,
+        device_bytes=torch.cuda.get_device_properties(device).total_memory if on_gpu else 0,
+        at_once=at_once if at_once < recipe.optim.batch_size else None,
+    )
+
+
+def _shortened(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(
+        update={
+            "model": recipe.model.model_copy(update={"pretrained": False, "weights": None}),
+            "geometry": recipe.geometry.model_copy(update={"start_px": None}),
+            "freeze": Freeze(),
+            "steps_per_epoch": STEPS,
+            "keep": "last",
+        }
+    )
+
+
+class _Noise:
+    """Pictures of a search, as far as a device can tell; see `trainables.feed.Pictures`."""
+
+    def __init__(self, recipe: Recipe, num_classes: int) -> None:
+        self.labels = np.arange(max(recipe.optim.batch_size, num_classes)) % num_classes
+        self.classes = [str(number) for number in range(num_classes)]
+        self._side_px = short_side_px(recipe.geometry.size_px)
+
+    @property
+    def canvas_px(self) -> tuple[int, int]:
+        """Height and width."""
+        return self._side_px, self._side_px
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Canvases uint8 (B, H, W, 3), and each picture's height and width in them int64 (B, 2)."""
+        pixels = np.random.default_rng(0).integers(0, 256, (len(rows), *self.canvas_px, 3), dtype=np.uint8)
+        return pixels, np.full((len(rows), 2), self._side_px)
