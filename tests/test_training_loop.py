@@ -24,7 +24,7 @@ from trainables.loop import TrainData, train
 from trainables.models.create import create_model, normalization
 
 ALWAYS = {"epoch", "passes", "train_loss", "train_accuracy", "lr_scale"}
-ALWAYS |= {"train_s", "epoch_s", "images_per_s", "data_wait_s"}
+ALWAYS |= {"train_s", "epoch_s", "images_per_s", "data_wait_s", "at_once"}
 OF_VALIDATION = {"val_s", "val_loss", "val_accuracy", "val_macro_f1"}
 
 DATA = TrainData(toy_pictures(96, 1), toy_pictures(48, 2))

@@ -189,5 +189,6 @@ def test_a_training_short_of_memory_gets_through_with_the_same_effective_batch(
     at_once = Runtime(device="cpu", threads=1, at_once=12)
     train(recipe, data, lambda metrics, state: calm.append(copy.copy(metrics)), runtime=at_once, epochs=3)
     # Only the numbers of dropout would differ, and there is none.
+    assert [epoch["at_once"] for epoch in reports] == [12, 12, 12]
     assert [epoch["val_loss"] for epoch in reports] == pytest.approx([epoch["val_loss"] for epoch in calm])
     assert reports[-1]["train_loss"] < reports[0]["train_loss"]

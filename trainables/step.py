@@ -51,6 +51,8 @@ class Step:
         norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
         self._momenta = {norm: norm.momentum for norm in norms if norm.momentum is not None}
         self._portions = Portions(runtime.at_once, least=LEAST_NORMALISED if norms else 1)
+        self.at_once = 0
+        """Pictures that went through the network at a time in the last step."""
         self.scaler = torch.amp.GradScaler(
             runtime.resolved_device().type, enabled=runtime.autocast_dtype() == torch.float16
         )
@@ -86,6 +88,7 @@ class Step:
     def _gradient(self, module: nn.Module, batch: Batch, portions: list[slice]) -> Tensor:
         """Puts the gradient of the batch's mean loss into the weights."""
         self._share_momentum(len(portions))
+        self.at_once = portions[-1].stop - portions[-1].start
         self._optimizer.zero_grad(set_to_none=True)
         said = []
         for portion in portions:
