@@ -312,6 +312,20 @@ def test_commands_survive_a_shell():
     assert "results/my search; rm x'" in summary.commands[0].line
 
 
+def test_the_time_that_devices_waited_for_data_is_a_share_of_all_training():
+    records = synthetic_search(4)
+    assert not [told for told in facts.summary(synthetic_view(records)).sentences if "waited" in told]
+    for number, record in enumerate(records):
+        for epoch in record.history:
+            epoch.metrics |= {"train_s": 10.0 * (number + 1), "data_wait_s": 0.5 * number}
+    epochs = [epoch.metrics for record in records for epoch in record.history]
+    share = sum(metrics["data_wait_s"] for metrics in epochs) / sum(metrics["train_s"] for metrics in epochs)
+    assert (
+        f"While training, devices waited for data {share:.1%} of the time."
+        in facts.summary(synthetic_view(records)).sentences
+    )
+
+
 def test_the_data_facts_add_up_to_the_counts():
     data = facts.data_facts(synthetic_view())
     assert data is not None

@@ -65,6 +65,7 @@ def summary(view: SearchView) -> Summary:
         _searched(view),
         _data(view),
         "" if view.alone else _ended(view, outcomes),
+        _waited(view),
         _caveat(view, best) if best and leader else "",
     )
     return Summary(
@@ -157,6 +158,17 @@ def _ended(view: SearchView, outcomes: dict[str, int]) -> str:
     if view.cut_short:
         sentences.append("It ended early: hardly any other recipe of the space is within the limits.")
     return " ".join(sentences)
+
+
+def _waited(view: SearchView) -> str:
+    """How much of the training was spent on waiting for batches."""
+    epochs = [epoch.metrics for record in view.records for epoch in record.history]
+    known = [metrics for metrics in epochs if "data_wait_s" in metrics]  # older records do not tell
+    train_s = sum(metrics["train_s"] for metrics in known)
+    if not train_s:
+        return ""
+    share = sum(metrics["data_wait_s"] for metrics in known) / train_s
+    return f"While training, devices waited for data {share:.1%} of the time."
 
 
 def _caveat(view: SearchView, best: TrialRecord) -> str:
