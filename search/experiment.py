@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -24,18 +23,19 @@ from search.policy.sampler import Sampler
 from search.progress import Progress
 from search.records import RecordFile
 from search.results import Finished, write_results
-from search.settings import Settings
-from search.tune.cluster import Cluster, ClusterError, connected
-from search.tune.driver import Resources, StopAll, carried, run
+from search.tune.connection import Connection
+from search.tune.driver import StopAll, carried, run
+from search.tune.resources import share
 from trainables.checkpoint import checkpoint_file
 from trainables.data import read_split
 from trainables.worker import Workplace
 
-TRIALS_A_NODE = 4
 
-
-def start(plan: Plan, *, results: Path = RESULTS) -> Finished:
+def start(plan: Plan, connection: Connection | None = None, *, results: Path = RESULTS) -> Finished:
     """Runs a new search.
+
+    Args:
+        connection: To Ray, where it was begun before; it is closed at the end.
 
     Raises:
         FolderError: The name is taken.
@@ -43,11 +43,14 @@ def start(plan: Plan, *, results: Path = RESULTS) -> Finished:
     """
     with SearchFolder.created(results / plan.settings.name) as folder:
         _write_plan(folder, plan)
-        return _drive(folder, plan)
+        return _drive(folder, plan, connection)
 
 
-def resume(plan: Plan, *, results: Path = RESULTS) -> Finished:
+def resume(plan: Plan, connection: Connection | None = None, *, results: Path = RESULTS) -> Finished:
     """Goes on with a search, or adds trials to a finished one.
+
+    Args:
+        connection: See `start`.
 
     Raises:
         FolderError: Data, space or settings that matter have changed; the message says which.
@@ -57,7 +60,7 @@ def resume(plan: Plan, *, results: Path = RESULTS) -> Finished:
     with folder.held():
         refuse_changes(folder, plan)
         kept = replace(plan, prepared=replace(plan.prepared, split=read_split(folder.split_file)))
-        return _drive(folder, kept)
+        return _drive(folder, kept, connection)
 
 
 def _write_plan(folder: SearchFolder, plan: Plan) -> None:
@@ -117,10 +120,11 @@ def _lower(limit: float | None, *, than: float | None) -> bool:
     return limit is not None and (than is None or limit < than)
 
 
-def _drive(folder: SearchFolder, plan: Plan) -> Finished:
+def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> Finished:
     settings = plan.settings
     with chatter_to(folder.log_file) as terminal, contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(connected(settings.ray, worker_groups=settings.workers_per_trial > 1))
+        connection = stack.enter_context(contextlib.closing(connection or Connection(settings)))
+        cluster = connection.cluster()
         terminal.print(f"Ray: {cluster.description}")
         resources = share(cluster, settings)
         terminal.print(
@@ -153,6 +157,7 @@ def _drive(folder: SearchFolder, plan: Plan) -> Finished:
             source=str(plan.source) if settings.data else None,
             split=plan.prepared.split,
             cache_dir=settings.cache_dir,
+            cache_gb=settings.cache_gb,
             checkpoints=str(folder.checkpoints.resolve()),
             imports=settings.imports,
             workers=resources.workers,
@@ -201,42 +206,3 @@ def _interrupts(stop: StopAll, console: Console) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def share(cluster: Cluster, settings: Settings) -> Resources:
-    """Divides a cluster among trials.
-
-    On GPUs: a GPU a worker, and of the CPUs what the node with the fewest for each of its GPUs can give.
-    Without: as many trials at a time as there are CPUs, up to four on a node, because side by side on few
-    threads they train more pictures a second than one after the other on many.
-
-    Raises:
-        ClusterError: Not even one trial fits.
-    """
-    workers = settings.workers_per_trial
-    gpus = settings.gpus_per_trial
-    if gpus is None:
-        gpus = 1.0 if cluster.gpus >= 1 else 0.0
-    cpus = settings.cpus_per_trial or _cpus_a_worker(cluster, settings, gpus)
-    fits = cluster.room(cpus, gpus) // workers
-    if fits < 1:
-        nodes = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in cluster.nodes)
-        raise ClusterError(
-            f"a trial asks for {workers} x ({cpus:g} CPUs and {gpus:g} GPUs), each on one node, and the "
-            f"nodes of Ray have: {nodes}. Lower --workers-per-trial, --cpus-per-trial or --gpus-per-trial, "
-            "or join a larger cluster with --ray."
-        )
-    concurrency = min(fits, settings.trials, settings.concurrency or fits)
-    return Resources(concurrency, cpus, gpus, workers)
-
-
-def _cpus_a_worker(cluster: Cluster, settings: Settings, gpus: float) -> float:
-    """An equal share of a node's CPUs, on the node where that is least; at least one."""
-    usable = [node for node in cluster.nodes if node.gpus >= gpus and node.cpus >= 1]
-    wanted = settings.concurrency or (settings.trials if gpus else TRIALS_A_NODE * len(usable))
-    a_node = math.ceil(wanted * settings.workers_per_trial / max(1, len(usable)))
-    shares = []
-    for node in usable:
-        slots = math.floor(node.gpus / gpus + 1e-9) if gpus else int(node.cpus)
-        shares.append(int(node.cpus / min(slots, a_node)))
-    return float(max(1, min(shares, default=1)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,9 +15,13 @@ from rich.table import Table
 
 from search.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded, hint_when_interrupted
 from search.folder import RESULTS, FolderError, SearchFolder, State
+from search.imports import uncollected
 from search.names import check_names
 from search.settings import Settings, from_options, name_after, subject
 from search.trials import METRICS
+
+if TYPE_CHECKING:
+    from search.tune.connection import Connection
 
 DESCRIPTION = """\
 Searches for the best image classifier: trains many recipes on your pictures, stops the weak ones early,
@@ -133,6 +139,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="decoded pictures (default $CLASSIFIER_SEARCH_CACHE, else ~/.cache/classifier-search)",
     )
+    where.add_argument(
+        "--cache-gb",
+        metavar="N",
+        type=float,
+        help="GB that the decoded pictures of all searches may take there, on each machine; those used least "
+        f"recently are deleted first (default {_default('cache_gb'):g})",
+    )
     result = top.add_argument_group("the result")
     result.add_argument("--name", metavar="NAME", help="folder under results/ (default: by data and time)")
     result.add_argument(
@@ -196,22 +209,44 @@ def _run(given: dict[str, Any]) -> int:
         if folder.path.exists():
             SearchFolder.create(folder.path)  # refuses, before minutes go into the pictures
         check_names(settings)
-    # Only now: torch and Ray take seconds to import, and a mistyped option should not.
-    from search import experiment
-    from search.plan import describe, make_plan
+    if dry_run:
+        return _search(settings, folder, console, None, resume=resume)
+    from search.tune.connection import Connection  # only now: a mistyped option should not wait for it
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: Ray has to be ended
+    with contextlib.closing(Connection(settings)) as connection:
+        # What goes wrong is told at once, not when Ray has ended.
+        return guarded(lambda: _search(settings, folder, console, connection, resume=resume))
+
+
+def _search(
+    settings: Settings,
+    folder: SearchFolder,
+    console: Console,
+    connection: Connection | None,
+    *,
+    resume: bool,
+) -> int:
+    """Plans a search, and runs it; without a connection to Ray it is a dry run."""
+    with uncollected():  # only now: torch takes seconds
+        from search.plan import describe, make_plan
 
     plan = make_plan(settings, console, before=folder if resume else None)
     table = Table.grid(padding=(0, 2))
     for name, value in describe(plan):
         table.add_row(f"[bold]{name}[/]", escape(value))
     console.print(table)
-    if dry_run:
+    if connection is not None:
+        connection.cluster()  # until then it imports modules of Ray, and two threads should not at a time
+    from search import experiment
+
+    if connection is None:
         if resume:
             experiment.refuse_changes(folder, plan)
         console.print("The plan is sound; nothing was started (--dry-run).")
         return 0
     with hint_when_interrupted(folder, f"go on with it: {settings.resume_command}"):
-        finished = (experiment.resume if resume else experiment.start)(plan)
+        finished = (experiment.resume if resume else experiment.start)(plan, connection)
     _say_result(console, finished, settings)
     if finished.state is State.INTERRUPTED:
         return INTERRUPTED

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 import torch
 
 from search import experiment
-from search.experiment import refuse_changes, resume, share, start
+from search.experiment import refuse_changes, resume, start
 from search.folder import FolderError, SearchFolder, State
 from search.networks import Networks
 from search.plan import Plan
@@ -23,7 +21,8 @@ from search.records import RecordFile
 from search.settings import Settings
 from search.trials import Outcome, Start
 from search.tune.cluster import Cluster, ClusterError, Node
-from search.tune.driver import Resources
+from search.tune.connection import Connection
+from search.tune.resources import Resources, share
 from spaces.space import Space
 from spaces.space_files import load_space, space_names
 from tests.simulated import SPACE, epoch, space, trial
@@ -66,13 +65,14 @@ def results(tmp_path: Path) -> Path:
 def without_ray(monkeypatch: pytest.MonkeyPatch, *, finds: ClusterError | None = None) -> None:
     """A cluster that is not there, or one that is left before the first trial."""
 
-    @contextlib.contextmanager
-    def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
+    def cluster(connection: Connection) -> Cluster:
         if finds:
             raise finds
-        yield Cluster("no Ray at all", (Node(2),))
+        return Cluster("no Ray at all", (Node(2),))
 
-    monkeypatch.setattr(experiment, "connected", connected)
+    monkeypatch.setattr(Connection, "__init__", lambda connection, settings: None)
+    monkeypatch.setattr(Connection, "cluster", cluster)
+    monkeypatch.setattr(Connection, "close", lambda connection: None)
     monkeypatch.setattr(experiment, "run", lambda *arguments, **options: None)
     monkeypatch.setattr(experiment, "carried", lambda weights, *, joined: {})
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,53 @@ def test_ctrl_c_stops_cleanly_and_leaves_a_leaderboard_and_a_search_to_resume(de
     status, output = desk.run("search.run", "--name", "stopped", "--resume")
     assert status == 0, output
     assert_each_trial_is_recorded_once(desk, "stopped", 4)
+
+
+PLANNING = """
+import time
+from pathlib import Path
+
+Path("planning").touch()
+time.sleep(WAIT_S)
+raise ValueError("not today")
+"""
+
+
+def processes_of(session: int) -> list[str]:
+    """The command lines of all processes of a session."""
+    found = subprocess.run(["ps", "-s", str(session), "-o", "stat=,args="], capture_output=True, text=True)
+    return [line for line in found.stdout.splitlines() if not line.startswith("Z")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("wait_s", [0.0, 4.0], ids=["while Ray starts", "when Ray is there"])
+def test_a_search_that_is_stopped_while_it_is_planned_leaves_no_process_and_no_folder(
+    desk: Desk, number: signal.Signals, wait_s: float
+) -> None:
+    (desk.folder / "planning.py").write_text(PLANNING.replace("WAIT_S", "60"))
+    process = desk.start("search.run", *desk.search_arguments("--name", "early", "--import", "planning"))
+    desk.wait(process, lambda: (desk.folder / "planning").exists())
+    time.sleep(wait_s)
+    if number == signal.SIGTERM:
+        process.terminate()
+    else:
+        os.killpg(process.pid, number)  # as a terminal does
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert output.endswith("interrupted\n")  # of a SIGTERM Ray has something to say before
+    assert "Traceback" not in output
+    assert processes_of(process.pid) == []
+    assert not (desk.folder / "results" / "early").exists()
+
+
+def test_what_is_wrong_with_a_plan_is_told_while_ray_starts_and_leaves_no_process(desk: Desk) -> None:
+    (desk.folder / "planning.py").write_text(PLANNING.replace("WAIT_S", "0"))
+    process = desk.start("search.run", *desk.search_arguments("--name", "wrong", "--import", "planning"))
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert output.startswith("error: --import planning: importing it raised ValueError: not today.")
+    assert output.count("\n") == 1
+    assert processes_of(process.pid) == []
 
 
 def test_a_worker_killed_in_the_middle_of_a_trial_is_retried_from_its_checkpoint(desk: Desk) -> None:

@@ -317,7 +317,7 @@ def test_the_time_that_devices_waited_for_data_is_a_share_of_all_training():
     assert not [told for told in facts.summary(synthetic_view(records)).sentences if "waited" in told]
     for number, record in enumerate(records):
         for epoch in record.history:
-            epoch.metrics |= {"train_s": 10.0 * (number + 1), "data_wait_s": 0.5 * number}
+            epoch.metrics.update(train_s=10.0 * (number + 1), data_wait_s=0.5 * number)
     epochs = [epoch.metrics for record in records for epoch in record.history]
     share = sum(metrics["data_wait_s"] for metrics in epochs) / sum(metrics["train_s"] for metrics in epochs)
     assert (

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import os
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +16,9 @@ from spaces.errors import InputError
 
 DEFAULT_PORT = 6379  # of `ray start --head`
 OBJECT_STORE_BYTES = 200 * 1024**2  # a split and some numbers: trials share pictures through the file cache
+
+MOST_PROCESSES = 16
+"""Processes for trials that start before there is one, each of some 300 MB: Ray starts as many as CPUs."""
 
 
 class ClusterError(InputError):
@@ -62,9 +63,8 @@ class Cluster:
         return sum(node.room(cpus, gpus) for node in self.nodes)
 
 
-@contextlib.contextmanager
-def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
-    """Connects to Ray, until the end of the `with` block.
+def connect(address: str, *, worker_groups: bool) -> Cluster:
+    """Connects this process to Ray, until `ray.shutdown`.
 
     Args:
         address: `local` starts a Ray on this machine for this search alone; `auto` joins the cluster that
@@ -97,6 +97,8 @@ def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
                 "for this command alike, and the token (~/.ray/auth_token) must be the same."
             ) from fault
     else:
+        cpus = os.cpu_count() or 1
+        _prepare_processes(cpus, beforehand=not worker_groups and cpus <= MOST_PROCESSES)
         ray.init(
             address="local",
             include_dashboard=worker_groups,
@@ -115,10 +117,19 @@ def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
     where = ray.get_runtime_context().gcs_address
     what = f"{len(nodes)} node{'s' * (len(nodes) != 1)}, {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs"
     verb = "joined the Ray cluster at" if joined else "started Ray on this machine,"
-    try:
-        yield replace(cluster, description=f"{verb} {where}: {what}")
-    finally:
-        ray.shutdown()
+    return replace(cluster, description=f"{verb} {where}: {what}")
+
+
+def _prepare_processes(cpus: int, *, beforehand: bool) -> None:
+    """Has each worker process of the Ray that is started next import what a trial needs.
+
+    Args:
+        beforehand: Whether a process for each CPU starts at once, so that the first trials find theirs.
+    """
+    os.environ.setdefault("RAY_preload_python_modules", "search.tune.preload")
+    os.environ.setdefault("RAY_prestart_worker_first_driver", str(int(beforehand)))
+    # Else Ray ends those that wait as soon as a trial has reserved its CPUs, and starts others for it.
+    os.environ.setdefault("RAY_num_workers_soft_limit", str(cpus))
 
 
 def _know_own_cluster() -> None:

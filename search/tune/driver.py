@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import ray
 from ray import tune
+from ray.tune.execution import class_cache
 
 from search.engine import Engine
+from search.tune.resources import Resources
 from search.tune.scheduler import EngineScheduler
 from search.tune.searcher import EngineSearcher
 from search.tune.trial import run_trial
@@ -31,24 +32,6 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What every trial gets."""
-
-    concurrency: int
-    cpus: float
-    """CPUs a worker."""
-    gpus: float
-    """GPUs a worker."""
-    workers: int = 1
-    """Workers a trial."""
-
-    @property
-    def per_worker(self) -> dict[str, float]:
-        """In Ray's terms."""
-        return {"CPU": self.cpus, "GPU": self.gpus} if self.gpus else {"CPU": self.cpus}
 
 
 def carried(weights: Mapping[str, str], *, joined: bool) -> dict[str, Weights]:
@@ -79,6 +62,7 @@ def run(
 
     Ray must be initialised. Every outcome is in the engine's records.
     """
+    class_cache.DEFAULT_ENV_VARS.clear()  # else its actors take no process that was started before
     os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
     # A worker group lives in a placement group of its own. The function that waits for it must take none
     # of the CPUs that the group needs, and Tune refuses a request for nothing: a crumb of the head node.

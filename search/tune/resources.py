@@ -1,0 +1,68 @@
+"""How a cluster is divided among trials."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from search.settings import Settings
+from search.tune.cluster import Cluster, ClusterError
+
+TRIALS_A_NODE = 4
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What every trial gets."""
+
+    concurrency: int
+    cpus: float
+    """CPUs a worker."""
+    gpus: float
+    """GPUs a worker."""
+    workers: int = 1
+    """Workers a trial."""
+
+    @property
+    def per_worker(self) -> dict[str, float]:
+        """In Ray's terms."""
+        return {"CPU": self.cpus, "GPU": self.gpus} if self.gpus else {"CPU": self.cpus}
+
+
+def share(cluster: Cluster, settings: Settings) -> Resources:
+    """Divides a cluster among trials.
+
+    On GPUs: a GPU a worker, and of the CPUs what the node with the fewest for each of its GPUs can give.
+    Without: as many trials at a time as there are CPUs, up to four on a node, because side by side on few
+    threads they train more pictures a second than one after the other on many.
+
+    Raises:
+        ClusterError: Not even one trial fits.
+    """
+    workers = settings.workers_per_trial
+    gpus = settings.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if cluster.gpus >= 1 else 0.0
+    cpus = settings.cpus_per_trial or _cpus_a_worker(cluster, settings, gpus)
+    fits = cluster.room(cpus, gpus) // workers
+    if fits < 1:
+        nodes = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in cluster.nodes)
+        raise ClusterError(
+            f"a trial asks for {workers} x ({cpus:g} CPUs and {gpus:g} GPUs), each on one node, and the "
+            f"nodes of Ray have: {nodes}. Lower --workers-per-trial, --cpus-per-trial or --gpus-per-trial, "
+            "or join a larger cluster with --ray."
+        )
+    concurrency = min(fits, settings.trials, settings.concurrency or fits)
+    return Resources(concurrency, cpus, gpus, workers)
+
+
+def _cpus_a_worker(cluster: Cluster, settings: Settings, gpus: float) -> float:
+    """An equal share of a node's CPUs, on the node where that is least; at least one."""
+    usable = [node for node in cluster.nodes if node.gpus >= gpus and node.cpus >= 1]
+    wanted = settings.concurrency or (settings.trials if gpus else TRIALS_A_NODE * len(usable))
+    a_node = math.ceil(wanted * settings.workers_per_trial / max(1, len(usable)))
+    shares = []
+    for node in usable:
+        slots = math.floor(node.gpus / gpus + 1e-9) if gpus else int(node.cpus)
+        shares.append(int(node.cpus / min(slots, a_node)))
+    return float(max(1, min(shares, default=1)))
