@@ -17,16 +17,21 @@ from search.chatter import chatter_to
 from search.engine import Engine
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.opening import write_data, write_settings
+from search.packing import Kind, costliest, keep, kept, kind
 from search.plan import Plan
 from search.policy.asha import Asha
 from search.policy.sampler import Sampler
 from search.progress import Progress
 from search.records import RecordFile
 from search.results import Finished, write_results
+from search.tune.cluster import Cluster
 from search.tune.connection import Connection
 from search.tune.driver import StopAll, carried, run
-from search.tune.resources import share
+from search.tune.probing import probe
+from search.tune.resources import may_share, packed, share
+from spaces.recipe import Recipe
 from trainables.checkpoint import checkpoint_file
+from trainables.cost import Cost
 from trainables.data import read_split
 from trainables.worker import Workplace
 
@@ -127,10 +132,14 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         cluster = connection.cluster()
         terminal.print(f"Ray: {cluster.description}")
         resources = share(cluster, settings)
+        if may_share(cluster, settings):
+            resources = packed(resources, _costs(folder, plan, cluster, terminal), cluster, settings)
+        worker = resources.worker
         terminal.print(
-            f"{resources.concurrency} trials at a time, each with {resources.workers} worker"
-            f"{'s' * (resources.workers != 1)} of {resources.cpus:g} CPUs and {resources.gpus:g} GPUs. "
-            f"Messages of Ray go to {folder.log_file}. Ctrl-C stops and keeps what there is.",
+            f"{'up to ' * bool(resources.costs)}{resources.concurrency} trials at a time, each with "
+            f"{resources.workers} worker{'s' * (resources.workers != 1)} of "
+            + (f"{worker.cpus:g} CPUs and {worker.gpus:g} GPUs" if not resources.costs else "a GPU or a part")
+            + f". Messages of Ray go to {folder.log_file}. Ctrl-C stops and keeps what there is.",
         )
         # Only now: a search that Ray has no room for stays as it was.
         folder.manifest_file.unlink(missing_ok=True)
@@ -161,7 +170,6 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             checkpoints=str(folder.checkpoints.resolve()),
             imports=settings.imports,
             workers=resources.workers,
-            threads=max(1, int(resources.cpus)),
             weights=carried(plan.weights, joined=cluster.joined),
         )
         stop = StopAll()
@@ -186,6 +194,18 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         state = State.FINISHED if engine.finished else State.INTERRUPTED
         best = write_results(folder, state, sampler=sampler)
     return Finished(folder.path, state, best)
+
+
+def _costs(folder: SearchFolder, plan: Plan, cluster: Cluster, terminal: Console) -> dict[Kind, Cost]:
+    """What trainings cost on these GPUs, measured where it is not known yet."""
+    known = kept(folder.costs_file, cluster.gpu_types)
+    starts = [Recipe.model_validate(start.recipe) for start in plan.starts]
+    classes = len(plan.prepared.classes)
+    lacking = [recipe for recipe in costliest(plan.offered, starts, classes) if kind(recipe) not in known]
+    imports = plan.settings.imports
+    costs = known | probe(lacking, classes, gpus=int(cluster.gpus), imports=imports, console=terminal)
+    keep(folder.costs_file, cluster.gpu_types, costs)
+    return costs
 
 
 @contextlib.contextmanager

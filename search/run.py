@@ -129,6 +129,12 @@ def parser() -> argparse.ArgumentParser:
         "--gpus-per-trial", metavar="N", type=float, help="GPUs of each worker; a fraction shares a GPU"
     )
     where.add_argument(
+        "--pack",
+        choices=["auto", "off"],
+        help="auto (default) measures what trainings cost a GPU, and lets as many share one as keep it busy, "
+        "unless told what a trial gets; with off a trial gets a GPU",
+    )
+    where.add_argument(
         "--timeout-min",
         metavar="N",
         type=float,

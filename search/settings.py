@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -64,6 +64,8 @@ class Settings(BaseModel):
     """CPUs of each worker; None: an equal share."""
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = None
     """GPUs of each worker; None: one where there is one."""
+    pack: Literal["auto", "off"] = "auto"
+    """Whether trials share GPUs, as many as keep one busy, where not told what they get."""
     timeout_min: Annotated[float, Field(gt=0)] = 30.0
     """A trial that reports no epoch for so many minutes is given up."""
     ray: str = "auto"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from search.plan import Plan, describe, make_plan
 from search.run import settings_from
 from search.trials import Start
 from search.tune.cluster import Cluster, Node
+from search.tune.connection import Connection
 from search.variants import variants
 from spaces.faults import SpaceError
 from spaces.recipe import Recipe
@@ -67,11 +66,9 @@ def plan_of(before: SearchFolder | None = None, **given: Any) -> Plan:
 def begun(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> SearchFolder:
     """A search that was left before its first trial."""
 
-    @contextlib.contextmanager
-    def connected(address: str, *, worker_groups: bool) -> Iterator[Cluster]:
-        yield Cluster("no Ray at all", (Node(2),))
-
-    monkeypatch.setattr(experiment, "connected", connected)
+    monkeypatch.setattr(Connection, "__init__", lambda self, settings: None)
+    monkeypatch.setattr(Connection, "cluster", lambda self: Cluster("no Ray at all", (Node(2),)))
+    monkeypatch.setattr(Connection, "close", lambda self: None)
     monkeypatch.setattr(experiment, "run", lambda *arguments, **options: None)
     return SearchFolder(experiment.start(plan).folder)
 
@@ -93,7 +90,7 @@ def test_the_users_recipes_come_first_and_the_plan_names_them(
     assert "tried first own.yaml: plain_cnn at 16 px, 3 epochs tried first default: plain_cnn at 32" in said
     assert "3 epochs, with values outside of the space: the sampler does not see it" in said
     assert "does not see it (model.args.width 32 (8, 12, 64), " in said
-    assert "left out recipes binary_cnn, mini_xception, resnet101_baseline" in said
+    assert "left out recipes binary_cnn, cifar_resnet18, mini_xception, resnet101_baseline" in said
     assert "; plain_cnn (64 px; the space goes to 16)" in said
 
 

@@ -134,7 +134,6 @@ def place(split: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         checkpoints=str(tmp_path / "checkpoints"),
         imports=(),
         workers=1,
-        threads=1,
         weights={ELSEWHERE: Weights(hashlib.sha256(content).hexdigest(), ".safetensors", "a reference")},  # type: ignore[arg-type]
     )
 
@@ -165,7 +164,7 @@ def work(place: Workplace, monkeypatch: pytest.MonkeyPatch, until: int = 0) -> l
     listener = Listener(until)
     monkeypatch.setattr(worker, "_Context", lambda workers: listener)
     recipe = tiny_recipe(model={"weights": ELSEWHERE})
-    worker.work(asdict(Trial(0, recipe.to_dict(), {}, seed=1, epochs=3)), place)
+    worker.work(asdict(Trial(0, recipe.to_dict(), {}, seed=1, epochs=3)), place, worker.Room(1.0))
     return listener.heard
 
 

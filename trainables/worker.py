@@ -52,15 +52,23 @@ class Workplace:
     imports: tuple[str, ...]
     workers: int
     """Processes a trial."""
-    threads: int
-    """CPU threads a process."""
     weights: Mapping[str, Weights] = field(default_factory=dict)
     """By the path that recipes name."""
     cache_gb: float = math.inf
     """Bound of all decoded pictures in `cache_dir`; see `trainables.data.load`."""
 
 
-def work(trial: dict[str, Any], place: Workplace) -> None:
+@dataclass(frozen=True)
+class Room:
+    """What a worker of a trial has of its node."""
+
+    cpus: float
+    gpus: float = 0.0
+    at_once: int | None = None
+    """Pictures that go through the network at a time; None: a whole batch, as long as memory holds it."""
+
+
+def work(trial: dict[str, Any], place: Workplace, room: Room) -> None:
     """Trains one trial and reports over Ray; ends with a message that says how it ended.
 
     A trial whose checkpoint exists goes on from it: after a crash of the worker, of the machine or of the
@@ -71,7 +79,7 @@ def work(trial: dict[str, Any], place: Workplace) -> None:
     """
     context = _Context(place.workers)
     try:
-        outcome = _train(trial, place, context)
+        outcome = _train(trial, place, room, context)
         context.report({"event": "end", "trial": trial["number"], "outcome": outcome})
     except torch.OutOfMemoryError as fault:
         context.fail(trial, "out_of_memory", fault)
@@ -79,7 +87,7 @@ def work(trial: dict[str, Any], place: Workplace) -> None:
         context.fail(trial, "failed", fault)
 
 
-def _train(trial: dict[str, Any], place: Workplace, context: _Context) -> str:
+def _train(trial: dict[str, Any], place: Workplace, room: Room, context: _Context) -> str:
     if torch.cuda.is_initialized():  # by an earlier trial of this process: its memory goes back first
         gc.collect()
         torch.cuda.empty_cache()
@@ -89,7 +97,9 @@ def _train(trial: dict[str, Any], place: Workplace, context: _Context) -> str:
     file = checkpoint_file(Path(place.checkpoints), trial["number"])
     runtime = Runtime(
         device=context.device,
-        threads=place.threads,
+        threads=max(1, int(room.cpus)),
+        gpu_share=min(1.0, room.gpus or 1.0),
+        at_once=room.at_once,
         rank=context.rank,
         world_size=context.world_size,
     )

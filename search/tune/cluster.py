@@ -45,6 +45,8 @@ class Cluster:
     description: str
     """For people: joined or started, where, with what."""
     nodes: tuple[Node, ...]
+    gpu_types: tuple[str, ...] = ()
+    """Kinds of GPUs, as far as Ray knows them."""
     joined: bool = False
     """Whether it was there before, with other machines perhaps, now or later."""
 
@@ -113,7 +115,8 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
         for node in ray.nodes()
         if node["Alive"]
     )
-    cluster = Cluster("", nodes, joined=bool(joined))
+    types = sorted(name for name in ray.cluster_resources() if name.startswith("accelerator_type:"))
+    cluster = Cluster("", nodes, tuple(types), joined=bool(joined))
     where = ray.get_runtime_context().gcs_address
     what = f"{len(nodes)} node{'s' * (len(nodes) != 1)}, {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs"
     verb = "joined the Ray cluster at" if joined else "started Ray on this machine,"

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray import tune
@@ -16,10 +17,10 @@ from search.engine import Engine
 from search.tune.resources import Resources
 from search.tune.scheduler import EngineScheduler
 from search.tune.searcher import EngineSearcher
-from search.tune.trial import run_trial
+from search.tune.trial import in_ray, run_trial
 from search.tune.watch import StopAll, Watch
 from trainables.models.weights import weights_file
-from trainables.worker import Weights, Workplace
+from trainables.worker import Room, Weights, Workplace
 
 MAX_LOSSES = 3
 """How often a trial is started again after its process or machine was lost."""
@@ -64,20 +65,15 @@ def run(
     """
     class_cache.DEFAULT_ENV_VARS.clear()  # else its actors take no process that was started before
     os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
-    # A worker group lives in a placement group of its own. The function that waits for it must take none
-    # of the CPUs that the group needs, and Tune refuses a request for nothing: a crumb of the head node.
-    mine = resources.per_worker if resources.workers == 1 else {"node:__internal_head__": 0.001}
     trainable = tune.with_resources(
-        tune.with_parameters(
-            partial(run_trial, workers=resources.workers, worker_resources=resources.per_worker), place=place
-        ),
-        tune.PlacementGroupFactory([mine]),
+        tune.with_parameters(partial(run_trial, workers=resources.workers), place=place),
+        partial(_request, workers=resources.workers),
     )
     with tempfile.TemporaryDirectory(prefix="classifier-search-") as scratch:
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=EngineSearcher(engine),
+                search_alg=EngineSearcher(engine, resources),
                 scheduler=EngineScheduler(engine),
                 num_samples=-1,  # until the searcher says that it has finished
                 max_concurrent_trials=resources.concurrency,
@@ -92,3 +88,13 @@ def run(
                 callbacks=[Watch(engine, silence_s=silence_s, tick=tick)],
             ),
         ).fit()
+
+
+def _request(config: dict[str, Any], workers: int) -> tune.PlacementGroupFactory:
+    """What Ray reserves for a trial.
+
+    A worker group lives in a placement group of its own. The function that waits for it must take none of the
+    CPUs that the group needs, and Tune refuses a request for nothing: a crumb of the head node.
+    """
+    mine = in_ray(Room(**config["room"])) if workers == 1 else {"node:__internal_head__": 0.001}
+    return tune.PlacementGroupFactory([mine])

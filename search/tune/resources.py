@@ -3,30 +3,58 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+from search.packing import Kind, kind, together
 from search.settings import Settings
+from search.trials import Trial
 from search.tune.cluster import Cluster, ClusterError
+from spaces.recipe import Recipe
+from trainables.cost import Cost
+from trainables.worker import Room
 
 TRIALS_A_NODE = 4
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What every trial gets."""
+    """What trials get."""
 
     concurrency: int
-    cpus: float
-    """CPUs a worker."""
-    gpus: float
-    """GPUs a worker."""
+    """Trials at a time, at most."""
+    worker: Room
+    """Of a worker that shares its GPU with nobody."""
     workers: int = 1
     """Workers a trial."""
+    costs: Mapping[Kind, Cost] = field(default_factory=dict)
+    """Of those that may share a GPU."""
 
-    @property
-    def per_worker(self) -> dict[str, float]:
-        """In Ray's terms."""
-        return {"CPU": self.cpus, "GPU": self.gpus} if self.gpus else {"CPU": self.cpus}
+    def room(self, trial: Trial) -> Room:
+        """What each worker of a trial gets."""
+        cost = self.costs.get(kind(Recipe.model_validate(trial.recipe)))
+        if cost is None:
+            return self.worker
+        trainings = together(cost, cpus=self.worker.cpus)
+        # Rounded down, as Ray counts in ten thousandths: all of them together must not be more than one.
+        gpus = math.floor(10_000 / trainings) / 10_000
+        return Room(max(1.0, float(self.worker.cpus // trainings)), gpus, cost.at_once)
+
+
+def may_share(cluster: Cluster, settings: Settings) -> bool:
+    """Whether trials may share GPUs, as what they cost tells."""
+    alone = settings.workers_per_trial == 1 and settings.gpus_per_trial is None
+    return settings.pack == "auto" and alone and cluster.gpus >= 1
+
+
+def packed(
+    resources: Resources, costs: Mapping[Kind, Cost], cluster: Cluster, settings: Settings
+) -> Resources:
+    """The same with GPUs shared by those that cost so much."""
+    most = max((together(cost, cpus=resources.worker.cpus) for cost in costs.values()), default=1)
+    fits = cluster.room(resources.worker.cpus, resources.worker.gpus) * most
+    concurrency = min(fits, settings.trials, settings.concurrency or fits)
+    return replace(resources, concurrency=concurrency, costs=costs)
 
 
 def share(cluster: Cluster, settings: Settings) -> Resources:
@@ -53,7 +81,7 @@ def share(cluster: Cluster, settings: Settings) -> Resources:
             "or join a larger cluster with --ray."
         )
     concurrency = min(fits, settings.trials, settings.concurrency or fits)
-    return Resources(concurrency, cpus, gpus, workers)
+    return Resources(concurrency, Room(cpus, gpus), workers)
 
 
 def _cpus_a_worker(cluster: Cluster, settings: Settings, gpus: float) -> float:

@@ -8,20 +8,23 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from search.engine import Engine
+from search.tune.resources import Resources
 from search.tune.unsaved import Unsaved
 
 
 class EngineSearcher(Unsaved, Searcher):
     """Hands out the engine's trials. Results reach the engine through the scheduler, which decides."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, resources: Resources) -> None:
         super().__init__()
-        self._engine = engine
+        self._engine, self._resources = engine, resources
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """The next trial as a Tune config, or FINISHED."""
+        """The next trial as a Tune config, with the room for each of its workers, or FINISHED."""
         trial = self._engine.ask()
-        return Searcher.FINISHED if trial is None else {"trial": asdict(trial)}
+        if trial is None:
+            return str(Searcher.FINISHED)
+        return {"trial": asdict(trial), "room": asdict(self._resources.room(trial))}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

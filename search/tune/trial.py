@@ -13,20 +13,21 @@ import ray.tune
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from trainables.worker import Workplace, work
+from trainables.worker import Room, Workplace, work
 
 
-def run_trial(
-    config: dict[str, Any], *, place: Workplace, workers: int, worker_resources: dict[str, float]
-) -> None:
+def run_trial(config: dict[str, Any], *, place: Workplace, workers: int) -> None:
     """One trial.
 
     With one worker, Ray Train runs the worker in this very process (its local mode): starting a worker
     group takes seconds and several processes, more than many trials train for. With more it starts a
     group, and this function only waits.
+
+    Args:
+        config: Of `search.tune.searcher`: the trial, and the room for each of its workers.
     """
-    trial = config["trial"]
-    worker = partial(work, trial, place)
+    trial, room = config["trial"], Room(**config["room"])
+    worker = partial(work, trial, place, room)
     if workers == 1:
         TorchTrainer(worker, scaling_config=ray.train.ScalingConfig(num_workers=0)).fit()
         return
@@ -35,8 +36,8 @@ def run_trial(
         worker,
         scaling_config=ray.train.ScalingConfig(
             num_workers=workers,
-            use_gpu=worker_resources.get("GPU", 0) > 0,
-            resources_per_worker=worker_resources,
+            use_gpu=room.gpus > 0,
+            resources_per_worker=in_ray(room),
         ),
         run_config=ray.train.RunConfig(
             name=f"group-{ray.tune.get_context().get_trial_id()}",
@@ -50,6 +51,11 @@ def run_trial(
         if _is_a_loss(fault):
             raise  # Tune starts the trial again, from its checkpoint
         ray.tune.report({"message": json.dumps(_failure(trial["number"], fault))})
+
+
+def in_ray(room: Room) -> dict[str, float]:
+    """The room in Ray's terms."""
+    return {"CPU": room.cpus, "GPU": room.gpus} if room.gpus else {"CPU": room.cpus}
 
 
 def _is_a_loss(fault: ray.train.WorkerGroupError) -> bool:
