@@ -15,7 +15,7 @@ description: trials of 24 slow steps
 base:
   geometry: {size_px: 16}
   optim: {batch_size: 2}
-  model: {name: odd_net, args: {delay_s: 0.2}}
+  model: {name: odd_net, args: {delay_s: 0.1}}
 parameters:
   optim.lr: {log: [1.0e-3, 1.0e-2]}
 """
@@ -33,7 +33,7 @@ def test_trials_share_a_gpu_as_what_they_cost_it_tells(desk: Desk, monkeypatch: 
     measured = json.loads(costs_file.read_text())
     (cost,) = measured["costs"]
     assert (cost["model"], cost["size_px"], cost["busy"]) == ("odd_net", 16, 1.0)
-    assert 0 < cost["images_per_s"] < 2 / 0.2
+    assert 0 < cost["images_per_s"] < 2 / 0.1
 
     # A GPU that waits three quarters of the time for its host, and has memory for many.
     cost |= {"busy": 0.25, "memory_bytes": 1 << 30, "device_bytes": 80 << 30}

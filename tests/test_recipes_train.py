@@ -38,6 +38,17 @@ def carried(recipe: Recipe, old_epochs: int, epochs: int, weights: Path) -> Reci
     return Recipe.model_validate(values).rescaled(old_epochs, epochs)
 
 
+def in_small(recipe: Recipe, batch_size: int) -> Recipe:
+    """A plan of batches for thousands of pictures, with the small network and the rate in proportion."""
+    values = recipe.to_dict()
+    values["model"] |= CARRIER
+    values["optim"] |= {
+        "lr": recipe.optim.lr * batch_size / recipe.optim.batch_size,
+        "batch_size": batch_size,
+    }
+    return Recipe.model_validate(values)
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The carrier, trained on characters of the demo that no test uses."""
@@ -84,6 +95,8 @@ def test_a_built_in_recipe_learns(name: str, source: Path, weights: Path, tmp_pa
     if recipe.model.pretrained:
         recipe = carried(recipe, config.epochs or epochs, epochs, weights)
         assert recipe.freeze.epoch > 0
+    if recipe.optim.batch_size > PICTURES:
+        recipe = in_small(recipe, batch_size=16)
     data = opened(source, recipe, tmp_path)
     losses: list[float] = []
     model = train(

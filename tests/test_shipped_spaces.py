@@ -85,7 +85,7 @@ def test_the_full_space_varies_every_value_of_a_recipe() -> None:
         ("demo", {"default"}),
         ("scratch", {"default", "small_resnet"}),
         ("finetune", {"resnet101_baseline"}),
-        ("full", set(recipe_names())),
+        ("full", set(recipe_names()) - {"cifar_resnet18"}),  # of 32 px, in batches for a GPU alone
     ],
 )
 def test_a_shipped_space_holds_the_recipes_that_it_should_learn_from(space: str, names: set[str]) -> None:

@@ -46,6 +46,7 @@ def test_the_recipes_of_the_hand_tuned_projects_are_there() -> None:
     assert set(recipe_names()) == {
         "default",
         "small_resnet",
+        "cifar_resnet18",
         "plain_cnn",
         "vgg4_cnn",
         "mini_xception",

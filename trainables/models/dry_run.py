@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from timm.models import get_pretrained_cfg
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from spaces.recipe import Recipe
 from trainables.models.create import create_model, create_shapes
@@ -21,6 +22,9 @@ def dry_run(recipe: Recipe, num_classes: int) -> None:
         ModelError: The network cannot be made, or not take pictures of `geometry.size_px` or `start_px`.
     """
     model = create_shapes(recipe, num_classes)
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.forward = _as_it_is  # type: ignore[assignment]
     geometry = recipe.geometry
     for size_px in sorted({geometry.size_px, geometry.start_px or geometry.size_px}):
         if fault := _fault(model, recipe.optim.batch_size, size_px):
@@ -32,6 +36,11 @@ def dry_run(recipe: Recipe, num_classes: int) -> None:
                 f"({type(fault).__name__}: {str(fault).splitlines()[0] if str(fault) else ''}). Set another "
                 f"geometry.size_px or start_px{_own_size(recipe.model.name)}, or leave the network out."
             ) from fault
+
+
+def _as_it_is(images: Tensor) -> Tensor:
+    """Batch norm, as far as shapes go: on the meta device it would take three quarters of the time."""
+    return images
 
 
 def _fault(model: nn.Module, batch: int, size_px: int) -> Exception | None:
