@@ -50,3 +50,17 @@ def test_the_threads_are_those_of_the_trial() -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_gpu_is_shared_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    # torch takes a number, or None for the current one, but no device without a number.
+    shares: list[tuple[float, int | None]] = []
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *given: shares.append(given))
+    before = torch.get_float32_matmul_precision()
+    try:
+        set_up(Runtime(device="cuda", gpu_share=0.25))
+        set_up(Runtime(device="cuda:1"))
+    finally:
+        torch.set_float32_matmul_precision(before)
+        torch.backends.cudnn.benchmark = False
+    assert shares == [(0.25, None), (1.0, 1)]

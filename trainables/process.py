@@ -25,7 +25,7 @@ def set_up(runtime: Runtime) -> None:
     if device.type == "cpu":
         _keep_freed_memory()
     if device.type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(runtime.gpu_share, device)
+        torch.cuda.set_per_process_memory_fraction(runtime.gpu_share, device.index)
         torch.set_float32_matmul_precision("high")  # TF32, as cuDNN takes anyway
         torch.backends.cudnn.benchmark = (
             True  # shapes hardly change: the quickest algorithm is worth a search

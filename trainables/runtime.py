@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -54,9 +53,9 @@ class Runtime:
         has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if has_bfloat16 else torch.float16
 
-    @contextlib.contextmanager
-    def autocast(self) -> Iterator[None]:
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Runs the forward pass in the autocast type."""
         dtype = self.autocast_dtype()
-        with torch.autocast(self.resolved_device().type, dtype=dtype, enabled=dtype != torch.float32):
-            yield
+        if dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.resolved_device().type, dtype=dtype)
