@@ -47,7 +47,6 @@ class SearchFolder:
         self.space_file = path / "space.yaml"
         self.split_file = path / "split.csv"
         self.networks_file = path / "networks.json"
-        self.costs_file = path / "costs.json"
         self.records_file = path / records.FILE
         self.study_file = path / "study.db"
         self.page_file = path / "leaderboard.html"

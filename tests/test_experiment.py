@@ -27,7 +27,7 @@ from spaces.space import Space
 from spaces.space_files import load_space, space_names
 from tests.simulated import SPACE, epoch, space, trial
 from trainables.data import Prepared
-from trainables.worker import Room
+from trainables.worker import Slot
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -283,25 +283,25 @@ def cluster(cpus: float, gpus: float = 0.0) -> Cluster:
 @pytest.mark.parametrize(
     ("there", "asked", "got"),
     [
-        (cluster(2), {}, Resources(2, Room(1, 0))),
-        (cluster(4), {}, Resources(4, Room(1, 0))),
-        (cluster(16), {}, Resources(4, Room(4, 0))),
-        (cluster(16), {"concurrency": 8}, Resources(8, Room(2, 0))),
-        (cluster(16), {"concurrency": 1}, Resources(1, Room(16, 0))),
-        (cluster(16), {"concurrency": 64}, Resources(16, Room(1, 0))),
-        (cluster(16), {"cpus_per_trial": 3}, Resources(5, Room(3, 0))),
-        (cluster(16), {"cpus_per_trial": 0.5, "trials": 100}, Resources(32, Room(0.5, 0))),
-        (cluster(16), {"trials": 3}, Resources(3, Room(4, 0))),
-        (cluster(16), {"workers_per_trial": 2}, Resources(4, Room(2, 0), 2)),
-        (cluster(3), {"workers_per_trial": 2}, Resources(1, Room(1, 0), 2)),
-        (cluster(32, gpus=4), {}, Resources(4, Room(8, 1))),
-        (cluster(32, gpus=4), {"concurrency": 2}, Resources(2, Room(16, 1))),
-        (cluster(32, gpus=4), {"concurrency": 50}, Resources(4, Room(8, 1))),
-        (cluster(32, gpus=4), {"workers_per_trial": 4}, Resources(1, Room(8, 1), 4)),
-        (cluster(32, gpus=4), {"gpus_per_trial": 0.5}, Resources(8, Room(4, 0.5))),
-        (cluster(32, gpus=3), {"gpus_per_trial": 0.1, "trials": 99}, Resources(30, Room(1, 0.1))),
-        (cluster(32, gpus=4), {"gpus_per_trial": 0}, Resources(4, Room(8, 0))),
-        (cluster(2, gpus=4), {}, Resources(2, Room(1, 1))),
+        (cluster(2), {}, Resources(2, Slot(1, 0))),
+        (cluster(4), {}, Resources(4, Slot(1, 0))),
+        (cluster(16), {}, Resources(4, Slot(4, 0))),
+        (cluster(16), {"concurrency": 8}, Resources(8, Slot(2, 0))),
+        (cluster(16), {"concurrency": 1}, Resources(1, Slot(16, 0))),
+        (cluster(16), {"concurrency": 64}, Resources(16, Slot(1, 0))),
+        (cluster(16), {"cpus_per_trial": 3}, Resources(5, Slot(3, 0))),
+        (cluster(16), {"cpus_per_trial": 0.5, "trials": 100}, Resources(32, Slot(0.5, 0))),
+        (cluster(16), {"trials": 3}, Resources(3, Slot(4, 0))),
+        (cluster(16), {"workers_per_trial": 2}, Resources(4, Slot(2, 0), 2)),
+        (cluster(3), {"workers_per_trial": 2}, Resources(1, Slot(1, 0), 2)),
+        (cluster(32, gpus=4), {}, Resources(4, Slot(8, 1))),
+        (cluster(32, gpus=4), {"concurrency": 2}, Resources(2, Slot(16, 1))),
+        (cluster(32, gpus=4), {"concurrency": 50}, Resources(4, Slot(8, 1))),
+        (cluster(32, gpus=4), {"workers_per_trial": 4}, Resources(1, Slot(8, 1), 4)),
+        (cluster(32, gpus=4), {"gpus_per_trial": 0.5}, Resources(8, Slot(4, 0.5))),
+        (cluster(32, gpus=3), {"gpus_per_trial": 0.1, "trials": 99}, Resources(30, Slot(1, 0.1))),
+        (cluster(32, gpus=4), {"gpus_per_trial": 0}, Resources(4, Slot(8, 0))),
+        (cluster(2, gpus=4), {}, Resources(2, Slot(1, 1))),
     ],
 )
 def test_a_cluster_is_divided_among_trials(there: Cluster, asked: Any, got: Resources) -> None:
@@ -325,8 +325,8 @@ def test_a_trial_that_fits_nowhere_is_refused_with_what_there_is(there: Cluster,
 
 def test_no_worker_is_spread_over_nodes() -> None:
     ten_small = Cluster("ten nodes", (Node(8),) * 10)
-    assert share(ten_small, settings(trials=99)) == Resources(40, Room(2, 0))
+    assert share(ten_small, settings(trials=99)) == Resources(40, Slot(2, 0))
     mixed = Cluster("a head without a GPU", (Node(64), Node(8, 4)))
-    assert share(mixed, settings()) == Resources(4, Room(2, 1))
+    assert share(mixed, settings()) == Resources(4, Slot(2, 1))
     with pytest.raises(ClusterError, match="each on one node"):
         share(Cluster("two nodes", (Node(4), Node(4))), settings(cpus_per_trial=5))

@@ -164,7 +164,7 @@ def work(place: Workplace, monkeypatch: pytest.MonkeyPatch, until: int = 0) -> l
     listener = Listener(until)
     monkeypatch.setattr(worker, "_Context", lambda workers: listener)
     recipe = tiny_recipe(model={"weights": ELSEWHERE})
-    worker.work(asdict(Trial(0, recipe.to_dict(), {}, seed=1, epochs=3)), place, worker.Room(1.0))
+    worker.work(asdict(Trial(0, recipe.to_dict(), {}, seed=1, epochs=3)), place, worker.Slot(1.0))
     return listener.heard
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -47,7 +48,7 @@ class Ahead(Generic[B]):
             yield batch
 
     def _overlapping(self) -> Iterator[B]:
-        works, makes = torch.cuda.current_stream(self._device), torch.cuda.Stream(self._device)
+        works, makes = torch.cuda.current_stream(self._device), _making_stream(self._device)
         makes.wait_stream(works)  # what batches are made of may still be on its way to the device
         while True:
             idle, ready = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -63,3 +64,9 @@ class Ahead(Generic[B]):
                 if isinstance(value, Tensor):
                     value.record_stream(works)  # its memory is taken again only after the work on it
             yield batch
+
+
+@functools.cache
+def _making_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all: what was freed on one stream is not given out on another."""
+    return torch.cuda.Stream(device)

@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import nn
 
+from spaces.recipe import Recipe
 from trainables.runtime import Runtime
 
 DEVICES = frozenset({"cuda"})
@@ -21,9 +22,14 @@ COMPILING_S = 120.0
 """What is spent: on two shapes forth and back, because batches differ by a picture."""
 
 
-def pays(runtime: Runtime, rest_s: float) -> bool:
-    """Whether compiling saves more than it costs in a training that would go on for so long."""
-    return runtime.resolved_device().type in DEVICES and GAIN * rest_s > COMPILING_S
+def pays(recipe: Recipe, runtime: Runtime, rest_s: float) -> bool:
+    """Whether compiling saves more than it costs in a training that would go on for so long.
+
+    Not where pictures grow, for each size is compiled anew, nor with several workers, of whom each would
+    decide for itself.
+    """
+    possible = runtime.resolved_device().type in DEVICES and runtime.world_size == 1
+    return possible and recipe.geometry.start_px is None and GAIN * rest_s > COMPILING_S
 
 
 def compiled(module: nn.Module) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,27 +43,33 @@ def measure(recipe: Recipe, num_classes: int, runtime: Runtime) -> Cost:
     """
     device = runtime.resolved_device()
     on_gpu = device.type == "cuda"
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats(device)
     profiler = profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU])
     epochs: list[dict[str, float]] = []
 
     def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:
         # The first epoch warms up, the second is timed, the third, which that slows down, is profiled.
         epochs.append(metrics)
+        if on_gpu and len(epochs) == 1:
+            # What trainings before have left, and what looking for quick algorithms took, is not of this one.
+            gc.collect()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
         if on_gpu and len(epochs) == 2:
             profiler.start()
 
-    train(_shortened(recipe), TrainData(_Noise(recipe, num_classes)), report, runtime=runtime, epochs=3)
-    busy = 1.0
+    try:
+        train(_shortened(recipe), TrainData(_Noise(recipe, num_classes)), report, runtime=runtime, epochs=3)
+    finally:
+        if on_gpu and len(epochs) >= 2:
+            profiler.stop()
+    computed_s = 0.0
     if on_gpu:
-        profiler.stop()
         computed_s = sum(event.self_device_time_total for event in profiler.key_averages()) / 1e6
-        busy = min(1.0, computed_s / epochs[1]["train_s"])
     at_once = int(epochs[-1]["at_once"])
     return Cost(
         images_per_s=epochs[1]["images_per_s"],
-        busy=busy,
+        # Where the profiler may not look, nothing says that the device has time to spare.
+        busy=min(1.0, computed_s / epochs[1]["train_s"]) if computed_s else 1.0,
         memory_bytes=torch.cuda.max_memory_reserved(device) if on_gpu else 0,
         device_bytes=torch.cuda.get_device_properties(device).total_memory if on_gpu else 0,
         at_once=at_once if at_once < recipe.optim.batch_size else None,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -17,11 +15,6 @@ def shared(model: nn.Module, runtime: Runtime) -> nn.Module:
     The wrapper notes which parameters train: make it anew when that changes.
     """
     return DistributedDataParallel(model) if runtime.world_size > 1 else model
-
-
-def gradients_kept(module: nn.Module) -> contextlib.AbstractContextManager[None]:
-    """Within this, the workers' gradients add up where they are, and are not averaged yet."""
-    return module.no_sync() if isinstance(module, DistributedDataParallel) else contextlib.nullcontext()
 
 
 def share_buffers(*models: nn.Module | None) -> None:

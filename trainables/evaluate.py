@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from spaces.recipe import Recipe
-from trainables.ahead import Ahead
 from trainables.feed import Feed, Pictures
 from trainables.metrics import Tally
 from trainables.models.create import class_logits, normalization
@@ -38,15 +38,14 @@ def evaluated(
         portions: How many pictures the device took at once so far.
     """
     model.eval()
-    device = runtime.resolved_device()
-    tally, portions = Tally(num_classes, device), portions or Portions()
-    for images, labels in Ahead(feed.evaluation(), device):
+    tally, portions = Tally(num_classes, runtime.resolved_device()), portions or Portions()
+    for rows in feed.in_order():
 
-        def logits(parts: list[slice], images: Tensor = images) -> Tensor:
+        def logits(parts: list[slice], rows: np.ndarray = rows) -> Tensor:
             with runtime.autocast():
-                return torch.cat([class_logits(model(images[part])) for part in parts])
+                return torch.cat([class_logits(model(feed.unchanged(rows[part]))) for part in parts])
 
-        tally.add(portions.fitted(len(images), logits), labels)
+        tally.add(portions.fitted(len(rows), logits), feed.labels(rows))
     return tally
 
 

@@ -98,7 +98,7 @@ class Feed:
                 drawn = draw(len(rows), augment, size_px, rng)
                 drawn = drawn and drawn.rows(mine)
                 pixels, extents = self._pixels.batch(rows[mine])
-                labels, targets = self._labels(rows[mine]), None
+                labels, targets = self.labels(rows[mine]), None
                 images = augmented(pixels, extents, drawn, size_px=size_px, fit=fit)
                 if drawn is not None and (augment.mixup or augment.cutmix):
                     classes = len(self._pictures.classes)
@@ -108,16 +108,23 @@ class Feed:
 
     def evaluation(self) -> Iterator[tuple[Tensor, Tensor]]:
         """This worker's share of the part, in order and unchanged: images, as in `Batch`, and labels."""
-        mine = np.arange(len(self))[self._runtime.rank :: self._runtime.world_size]
-        geometry = self._recipe.geometry
-        at_once = EVALUATED_AT_ONCE.get(self._device.type, EVALUATED_AT_MOST)
-        for rows in np.split(mine, range(at_once, len(mine), at_once)):
-            if len(rows):
-                pixels, extents = self._pixels.batch(rows)
-                images = augmented(pixels, extents, None, size_px=geometry.size_px, fit=geometry.fit)
-                yield self._normalized(images), self._labels(rows)
+        for rows in self.in_order():
+            yield self.unchanged(rows), self.labels(rows)
 
-    def _labels(self, rows: np.ndarray) -> Tensor:
+    def in_order(self) -> list[np.ndarray]:
+        """This worker's share of the part, in pieces to evaluate: rows int64 (B,)."""
+        mine = np.arange(len(self))[self._runtime.rank :: self._runtime.world_size]
+        at_once = EVALUATED_AT_ONCE.get(self._device.type, EVALUATED_AT_MOST)
+        return [rows for rows in np.split(mine, range(at_once, len(mine), at_once)) if len(rows)]
+
+    def unchanged(self, rows: np.ndarray) -> Tensor:
+        """The pictures in these rows as they are: images, as in `Batch`."""
+        geometry = self._recipe.geometry
+        pixels, extents = self._pixels.batch(rows)
+        return self._normalized(augmented(pixels, extents, None, size_px=geometry.size_px, fit=geometry.fit))
+
+    def labels(self, rows: np.ndarray) -> Tensor:
+        """The labels in these rows, on the device: int64 (B,)."""
         return torch.from_numpy(self._pictures.labels[rows]).to(self._device, non_blocking=True)
 
     def _normalized(self, images: Tensor) -> Tensor:

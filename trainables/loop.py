@@ -25,7 +25,7 @@ from trainables.metrics import Tally, diverged
 from trainables.models import freeze
 from trainables.models.create import create_model, normalization
 from trainables.models.ema import averaged
-from trainables.models.optimizer import create_optimizer
+from trainables.models.optimizer import create_optimizer, restore
 from trainables.portions import Portions
 from trainables.process import set_up
 from trainables.runtime import Runtime
@@ -138,7 +138,9 @@ class _Training:
             report(metrics, self._checkpoint(metrics))
             if self._is_over(metrics):
                 break
-            if not self.compiled and pays(self.runtime, metrics["train_s"] * (self.last_epoch - epoch)):
+            rest_s = metrics["train_s"] * (self.last_epoch - epoch)
+            # Not by the first epoch, which also looks for the quickest algorithms.
+            if not self.compiled and epoch > self.first_epoch and pays(self.recipe, self.runtime, rest_s):
                 self.compiled, self.module = True, None
         self.best.put_back(self._kept_network())
         return self._kept_network().cpu().eval()
@@ -227,7 +229,7 @@ class _Training:
         self.model.load_state_dict(checkpoint.model)
         if self.ema is not None and checkpoint.ema is not None:
             self.ema.module.load_state_dict(checkpoint.ema)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        restore(self.optimizer, checkpoint.optimizer)
         self.rate.load_state_dict(checkpoint.schedule)
         self.step.scaler.load_state_dict(checkpoint.scaler)
         self.best.load_state_dict(checkpoint.best)

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainables.process import usable_bytes
 from trainables.runtime import Runtime
 
-RESIDENT_SHARE = 0.25
-"""Of a GPU's memory that a training may use, what a part's pictures may take."""
+RESIDENT_SHARE = 0.1
+"""Of the memory that a training may use, what the pictures of each of its two parts may take."""
 _AT_ONCE = 1024
 
 
@@ -47,8 +48,8 @@ def pixels_of(pictures: Canvases, runtime: Runtime) -> Pixels:
     """A part's pictures: on the GPU where they fit, else sent there batch by batch."""
     device = runtime.resolved_device()
     if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        if _bytes(pictures) <= RESIDENT_SHARE * min(free, runtime.gpu_share * total):
+        free_bytes, total_bytes = torch.cuda.mem_get_info(device)
+        if _bytes(pictures) <= RESIDENT_SHARE * min(free_bytes, usable_bytes(total_bytes, runtime.gpu_share)):
             return Resident(pictures, device)
     return Sent(pictures, device)
 

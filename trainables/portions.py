@@ -13,6 +13,17 @@ import torch
 T = TypeVar("T")
 
 
+_SAID = ("out of memory", "STATUS_ALLOC_FAILED", "STATUS_NOT_INITIALIZED")
+"""By CUDA itself, cuBLAS and cuDNN, whose errors have no class of their own."""
+
+
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Whether a device had too little memory."""
+    if isinstance(fault, torch.OutOfMemoryError):
+        return True
+    return isinstance(fault, RuntimeError) and any(words in str(fault) for words in _SAID)
+
+
 class Portions:
     """How many pictures a device takes at once: all of a batch, until its memory runs out.
 
@@ -37,14 +48,14 @@ class Portions:
             work: Gets the portions. When it runs out of memory it is called again, to begin anew.
 
         Raises:
-            torch.OutOfMemoryError: Not even the smallest portions fit.
+            RuntimeError: Not even the smallest portions fit (see `is_out_of_memory`), or the work's own.
         """
         while True:
             portions = self.of(pictures)
             try:
                 return work(portions)
-            except torch.OutOfMemoryError:
-                if len(portions) == self._most(pictures):
+            except RuntimeError as fault:
+                if not is_out_of_memory(fault) or len(portions) == self._most(pictures):
                     raise
                 self._at_once = math.ceil(pictures / len(portions)) // 2
             # Not before: the exception holds on to the tensors of the failed attempt.

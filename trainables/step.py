@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
-from trainables.distributed import gradients_kept
 from trainables.feed import Batch
 from trainables.loss import TrainingLoss
 from trainables.models.create import class_logits
@@ -28,10 +25,9 @@ class Step:
     A batch that the device's memory does not hold goes through in portions whose gradients add up to that of
     the whole batch. Batch norm then normalises each portion by itself (Hoffer et al. 2017, "ghost batch
     normalization"); its running statistics take each portion in with so much less momentum that a batch
-    still counts as one step.
+    still counts as one step. (An attempt that failed has moved them too, in the layers that it came to.)
 
-    Several workers cannot take up more portions each at its own moment, so there too little memory ends the
-    training.
+    Several workers cannot begin anew each at its own moment, so there too little memory ends the training.
 
     Args:
         clip_norm: Of the gradient, at most; None: any.
@@ -67,7 +63,7 @@ class Step:
             What the network said before the weights moved, (B, outputs): detached.
 
         Raises:
-            torch.OutOfMemoryError: Not even small portions fit.
+            RuntimeError: Not even small portions fit (see `portions.is_out_of_memory`).
         """
 
         def gradient(portions: list[slice]) -> Tensor:
@@ -75,7 +71,7 @@ class Step:
 
         count = len(batch.labels)
         if self._runtime.world_size > 1:
-            logits = gradient(self._portions.of(count))
+            logits = gradient([slice(0, count)])
         else:
             logits = self._portions.fitted(count, gradient)
         if self._clip_norm is not None:
@@ -92,15 +88,13 @@ class Step:
         self._optimizer.zero_grad(set_to_none=True)
         said = []
         for portion in portions:
-            last = portion is portions[-1]
-            with contextlib.nullcontext() if last else gradients_kept(module):
-                with self._runtime.autocast():
-                    logits = class_logits(module(batch.images[portion]))
-                # A sum over this worker's share over the whole batch: the workers' gradients, which are
-                # averaged, then add up to the gradient of the batch's mean, however uneven the shares.
-                targets = None if batch.targets is None else batch.targets[portion]
-                loss = self._loss(logits, batch.labels[portion], targets)
-                self.scaler.scale(loss * (self._runtime.world_size / batch.pictures)).backward()
+            with self._runtime.autocast():
+                logits = class_logits(module(batch.images[portion]))
+            # A sum over this worker's share over the whole batch: the workers' gradients, which are averaged,
+            # then add up to the gradient of the batch's mean, however uneven the shares.
+            targets = None if batch.targets is None else batch.targets[portion]
+            loss = self._loss(logits, batch.labels[portion], targets)
+            self.scaler.scale(loss * (self._runtime.world_size / batch.pictures)).backward()
             said.append(logits.detach())
         return torch.cat(said)
 

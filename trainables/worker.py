@@ -26,6 +26,7 @@ from trainables.data import Dataset, load
 from trainables.data.demo import demo_source
 from trainables.loop import TrainData, train
 from trainables.models.create import import_networks
+from trainables.portions import is_out_of_memory
 from trainables.runtime import Runtime
 from trainables.weight_files import on_this_node
 
@@ -59,7 +60,7 @@ class Workplace:
 
 
 @dataclass(frozen=True)
-class Room:
+class Slot:
     """What a worker of a trial has of its node."""
 
     cpus: float
@@ -68,7 +69,7 @@ class Room:
     """Pictures that go through the network at a time; None: a whole batch, as long as memory holds it."""
 
 
-def work(trial: dict[str, Any], place: Workplace, room: Room) -> None:
+def work(trial: dict[str, Any], place: Workplace, slot: Slot) -> None:
     """Trains one trial and reports over Ray; ends with a message that says how it ended.
 
     A trial whose checkpoint exists goes on from it: after a crash of the worker, of the machine or of the
@@ -79,15 +80,13 @@ def work(trial: dict[str, Any], place: Workplace, room: Room) -> None:
     """
     context = _Context(place.workers)
     try:
-        outcome = _train(trial, place, room, context)
+        outcome = _train(trial, place, slot, context)
         context.report({"event": "end", "trial": trial["number"], "outcome": outcome})
-    except torch.OutOfMemoryError as fault:
-        context.fail(trial, "out_of_memory", fault)
     except Exception as fault:
-        context.fail(trial, "failed", fault)
+        context.fail(trial, "out_of_memory" if is_out_of_memory(fault) else "failed", fault)
 
 
-def _train(trial: dict[str, Any], place: Workplace, room: Room, context: _Context) -> str:
+def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Context) -> str:
     if torch.cuda.is_initialized():  # by an earlier trial of this process: its memory goes back first
         gc.collect()
         torch.cuda.empty_cache()
@@ -97,9 +96,9 @@ def _train(trial: dict[str, Any], place: Workplace, room: Room, context: _Contex
     file = checkpoint_file(Path(place.checkpoints), trial["number"])
     runtime = Runtime(
         device=context.device,
-        threads=max(1, int(room.cpus)),
-        gpu_share=min(1.0, room.gpus or 1.0),
-        at_once=room.at_once,
+        threads=max(1, int(slot.cpus)),
+        gpu_share=min(1.0, slot.gpus or 1.0),
+        at_once=slot.at_once,
         rank=context.rank,
         world_size=context.world_size,
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +19,7 @@ from spaces.errors import InputError
 DEFAULT_PORT = 6379  # of `ray start --head`
 OBJECT_STORE_BYTES = 200 * 1024**2  # a split and some numbers: trials share pictures through the file cache
 
-MOST_PROCESSES = 16
+MOST_PROCESSES = 8
 """Processes for trials that start before there is one, each of some 300 MB: Ray starts as many as CPUs."""
 
 
@@ -100,16 +102,16 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
             ) from fault
     else:
         cpus = os.cpu_count() or 1
-        _prepare_processes(cpus, beforehand=not worker_groups and cpus <= MOST_PROCESSES)
-        ray.init(
-            address="local",
-            include_dashboard=worker_groups,
-            object_store_memory=OBJECT_STORE_BYTES,
-            # The helper of a worker group that returns its resources asks for "the" cluster, and with
-            # another Ray on this machine it would ask the wrong one.
-            runtime_env={"worker_process_setup_hook": _know_own_cluster} if worker_groups else None,
-            **quiet,
-        )
+        with _prepared_processes(cpus, beforehand=not worker_groups and cpus <= MOST_PROCESSES):
+            ray.init(
+                address="local",
+                include_dashboard=worker_groups,
+                object_store_memory=OBJECT_STORE_BYTES,
+                # The helper of a worker group that returns its resources asks for "the" cluster, and with
+                # another Ray on this machine it would ask the wrong one.
+                runtime_env={"worker_process_setup_hook": _know_own_cluster} if worker_groups else None,
+                **quiet,
+            )
     nodes = tuple(
         Node(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
         for node in ray.nodes()
@@ -123,16 +125,26 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
     return replace(cluster, description=f"{verb} {where}: {what}")
 
 
-def _prepare_processes(cpus: int, *, beforehand: bool) -> None:
-    """Has each worker process of the Ray that is started next import what a trial needs.
+@contextlib.contextmanager
+def _prepared_processes(cpus: int, *, beforehand: bool) -> Iterator[None]:
+    """Has each worker process of a Ray that is started in this block import what a trial needs.
 
     Args:
         beforehand: Whether a process for each CPU starts at once, so that the first trials find theirs.
     """
-    os.environ.setdefault("RAY_preload_python_modules", "search.tune.preload")
-    os.environ.setdefault("RAY_prestart_worker_first_driver", str(int(beforehand)))
-    # Else Ray ends those that wait as soon as a trial has reserved its CPUs, and starts others for it.
-    os.environ.setdefault("RAY_num_workers_soft_limit", str(cpus))
+    wanted = {
+        "RAY_preload_python_modules": "search.tune.preload",
+        "RAY_prestart_worker_first_driver": str(int(beforehand)),
+        # Else Ray ends those that wait as soon as a trial has reserved its CPUs, and starts others for it.
+        "RAY_num_workers_soft_limit": str(cpus),
+    }
+    new = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            del os.environ[name]
 
 
 def _know_own_cluster() -> None:

@@ -20,7 +20,7 @@ from search.tune.searcher import EngineSearcher
 from search.tune.trial import in_ray, run_trial
 from search.tune.watch import StopAll, Watch
 from trainables.models.weights import weights_file
-from trainables.worker import Room, Weights, Workplace
+from trainables.worker import Slot, Weights, Workplace
 
 MAX_LOSSES = 3
 """How often a trial is started again after its process or machine was lost."""
@@ -63,7 +63,8 @@ def run(
 
     Ray must be initialised. Every outcome is in the engine's records.
     """
-    class_cache.DEFAULT_ENV_VARS.clear()  # else its actors take no process that was started before
+    # Else its actors take no process that was started before. A private name of Ray's.
+    getattr(class_cache, "DEFAULT_ENV_VARS", {}).clear()
     os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
     trainable = tune.with_resources(
         tune.with_parameters(partial(run_trial, workers=resources.workers), place=place),
@@ -96,5 +97,5 @@ def _request(config: dict[str, Any], workers: int) -> tune.PlacementGroupFactory
     A worker group lives in a placement group of its own. The function that waits for it must take none of the
     CPUs that the group needs, and Tune refuses a request for nothing: a crumb of the head node.
     """
-    mine = in_ray(Room(**config["room"])) if workers == 1 else {"node:__internal_head__": 0.001}
+    mine = in_ray(Slot(**config["slot"])) if workers == 1 else {"node:__internal_head__": 0.001}
     return tune.PlacementGroupFactory([mine])

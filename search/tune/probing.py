@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import ray
 from ray.util import ActorPool
@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from search.bars import bars
-from search.packing import Kind, kind
 from spaces.recipe import Recipe
 from trainables.cost import Cost, measure
 from trainables.models.create import import_networks
 from trainables.runtime import Runtime
+
+PATIENCE_S = 300.0
+"""In which one measurement has to end: on a cluster that others use too, the GPUs may all be taken."""
 
 
 class _Probe:
@@ -23,44 +25,37 @@ class _Probe:
     def __init__(self, imports: tuple[str, ...]) -> None:
         import_networks(imports)
 
-    def measured(self, recipe: Recipe, classes: int) -> tuple[Kind, Cost | None]:
+    def measured(self, recipe: Recipe, classes: int) -> tuple[Recipe, Cost | None]:
         try:
-            return kind(recipe), measure(recipe, classes, Runtime(threads=1))
+            return recipe, measure(recipe, classes, Runtime(threads=1))
         except Exception:  # whatever it is, its trial will tell; until then it gets a GPU for itself
-            return kind(recipe), None
+            return recipe, None
 
 
 def probe(
-    recipes: Sequence[Recipe],
-    classes: int,
-    *,
-    gpus: int,
-    imports: tuple[str, ...],
-    console: Console,
-) -> dict[Kind, Cost]:
-    """What these trainings cost, as many measured at a time as there are GPUs.
+    recipes: Sequence[Recipe], classes: int, *, at_a_time: int, imports: tuple[str, ...], console: Console
+) -> Iterator[tuple[Recipe, Cost]]:
+    """What these trainings cost, each as soon as it is known; those that cannot be measured are left out.
 
-    Returns:
-        By kind; those that could not be measured are not there.
+    Args:
+        at_a_time: How many GPUs there are that have a CPU.
     """
-    if not recipes:
-        return {}
     start = ray.remote(num_gpus=1, num_cpus=1)(_Probe).remote
-    probes = [start(imports) for _ in range(min(gpus, len(recipes)))]
-    found: dict[Kind, Cost] = {}
+    probes = [start(imports) for _ in range(min(at_a_time, len(recipes)))]
+    pool = ActorPool(probes)
     try:
-        answers = ActorPool(probes).map_unordered(
-            lambda actor, recipe: actor.measured.remote(recipe, classes), recipes
-        )
+        for recipe in recipes:
+            pool.submit(lambda actor, recipe: actor.measured.remote(recipe, classes), recipe)
         with bars(console) as bar:
             done = bar("measuring what trainings cost a GPU")
-            for number, (of_kind, cost) in enumerate(answers, start=1):
+            for number in range(len(recipes)):
                 done(number, len(recipes))
+                recipe, cost = pool.get_next_unordered(timeout=PATIENCE_S)
                 if cost is not None:
-                    found[of_kind] = cost
-    except ray.exceptions.RayError as fault:
-        console.print(f"[yellow]measuring ended early:[/] {escape(str(fault).strip().splitlines()[0])}")
+                    yield recipe, cost
+    except (ray.exceptions.RayError, TimeoutError) as fault:
+        reason = (str(fault).strip() or "no GPU was free").splitlines()[0]
+        console.print(f"[yellow]measuring ended early:[/] {escape(reason)}")
     finally:
         for actor in probes:
             ray.kill(actor)
-    return found

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from search.packing import Kind, kind, together
+from search.packing import Kind, Measured, form, kind, together
 from search.settings import Settings
 from search.trials import Trial
 from search.tune.cluster import Cluster, ClusterError
 from spaces.recipe import Recipe
 from trainables.cost import Cost
-from trainables.worker import Room
+from trainables.worker import Slot
 
 TRIALS_A_NODE = 4
 
@@ -23,38 +23,51 @@ class Resources:
 
     concurrency: int
     """Trials at a time, at most."""
-    worker: Room
+    worker: Slot
     """Of a worker that shares its GPU with nobody."""
     workers: int = 1
     """Workers a trial."""
-    costs: Mapping[Kind, Cost] = field(default_factory=dict)
-    """Of those that may share a GPU."""
+    shared_by: int = 1
+    """Trials on a GPU, at most."""
+    measured: Mapping[Kind, Measured] = field(default_factory=dict)
+    """What those cost that may share a GPU."""
 
-    def room(self, trial: Trial) -> Room:
+    def slot(self, trial: Trial) -> Slot:
         """What each worker of a trial gets."""
-        cost = self.costs.get(kind(Recipe.model_validate(trial.recipe)))
-        if cost is None:
+        recipe = Recipe.model_validate(trial.recipe)
+        known = self.measured.get(kind(recipe))
+        if known is None:
             return self.worker
-        trainings = together(cost, cpus=self.worker.cpus)
+        trials = self.together(known.cost)
         # Rounded down, as Ray counts in ten thousandths: all of them together must not be more than one.
-        gpus = math.floor(10_000 / trainings) / 10_000
-        return Room(max(1.0, float(self.worker.cpus // trainings)), gpus, cost.at_once)
+        gpus = math.floor(10_000 / trials) / 10_000
+        # Smaller forms of the network may take more at a time, and find out by themselves.
+        at_once = known.cost.at_once if form(recipe) == known.form else None
+        return Slot(max(1.0, float(self.worker.cpus // trials)), gpus, at_once)
+
+    def together(self, cost: Cost) -> int:
+        """How many trials that cost so much share a GPU here."""
+        return min(together(cost, cpus=self.worker.cpus), self.shared_by)
 
 
 def may_share(cluster: Cluster, settings: Settings) -> bool:
-    """Whether trials may share GPUs, as what they cost tells."""
-    alone = settings.workers_per_trial == 1 and settings.gpus_per_trial is None
-    return settings.pack == "auto" and alone and cluster.gpus >= 1
+    """Whether trials may share GPUs, as what they cost tells: where nobody said what a trial gets, and all
+    GPUs are of one kind."""
+    told = settings.gpus_per_trial is not None or settings.cpus_per_trial is not None
+    one_kind = cluster.gpus >= 1 and len(cluster.gpu_types) <= 1
+    return settings.pack == "auto" and settings.workers_per_trial == 1 and not told and one_kind
 
 
 def packed(
-    resources: Resources, costs: Mapping[Kind, Cost], cluster: Cluster, settings: Settings
+    resources: Resources, measured: Mapping[Kind, Measured], cluster: Cluster, settings: Settings
 ) -> Resources:
     """The same with GPUs shared by those that cost so much."""
-    most = max((together(cost, cpus=resources.worker.cpus) for cost in costs.values()), default=1)
-    fits = cluster.room(resources.worker.cpus, resources.worker.gpus) * most
-    concurrency = min(fits, settings.trials, settings.concurrency or fits)
-    return replace(resources, concurrency=concurrency, costs=costs)
+    gpus = cluster.room(resources.worker.cpus, resources.worker.gpus)
+    wanted = min(settings.trials, settings.concurrency or settings.trials)
+    # Ray fills one GPU before it takes the next: no more than an even share, lest others stand idle.
+    shared = replace(resources, measured=measured, shared_by=math.ceil(wanted / gpus))
+    most = max((shared.together(known.cost) for known in measured.values()), default=1)
+    return replace(shared, concurrency=min(wanted, gpus * most))
 
 
 def share(cluster: Cluster, settings: Settings) -> Resources:
@@ -81,7 +94,7 @@ def share(cluster: Cluster, settings: Settings) -> Resources:
             "or join a larger cluster with --ray."
         )
     concurrency = min(fits, settings.trials, settings.concurrency or fits)
-    return Resources(concurrency, Room(cpus, gpus), workers)
+    return Resources(concurrency, Slot(cpus, gpus), workers)
 
 
 def _cpus_a_worker(cluster: Cluster, settings: Settings, gpus: float) -> float:

@@ -20,11 +20,11 @@ class EngineSearcher(Unsaved, Searcher):
         self._engine, self._resources = engine, resources
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """The next trial as a Tune config, with the room for each of its workers, or FINISHED."""
+        """The next trial as a Tune config, with the slot of each of its workers, or FINISHED."""
         trial = self._engine.ask()
         if trial is None:
             return str(Searcher.FINISHED)
-        return {"trial": asdict(trial), "room": asdict(self._resources.room(trial))}
+        return {"trial": asdict(trial), "slot": asdict(self._resources.slot(trial))}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

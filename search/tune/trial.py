@@ -13,7 +13,10 @@ import ray.tune
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
-from trainables.worker import Room, Workplace, work
+from trainables.process import keep_freed_memory
+from trainables.worker import Slot, Workplace, work
+
+keep_freed_memory()  # here, for Tune runs trials in threads, and they take their memory as it is set before
 
 
 def run_trial(config: dict[str, Any], *, place: Workplace, workers: int) -> None:
@@ -24,10 +27,10 @@ def run_trial(config: dict[str, Any], *, place: Workplace, workers: int) -> None
     group, and this function only waits.
 
     Args:
-        config: Of `search.tune.searcher`: the trial, and the room for each of its workers.
+        config: Of `search.tune.searcher`: the trial, and the slot of each of its workers.
     """
-    trial, room = config["trial"], Room(**config["room"])
-    worker = partial(work, trial, place, room)
+    trial, slot = config["trial"], Slot(**config["slot"])
+    worker = partial(work, trial, place, slot)
     if workers == 1:
         TorchTrainer(worker, scaling_config=ray.train.ScalingConfig(num_workers=0)).fit()
         return
@@ -36,8 +39,8 @@ def run_trial(config: dict[str, Any], *, place: Workplace, workers: int) -> None
         worker,
         scaling_config=ray.train.ScalingConfig(
             num_workers=workers,
-            use_gpu=room.gpus > 0,
-            resources_per_worker=in_ray(room),
+            use_gpu=slot.gpus > 0,
+            resources_per_worker=in_ray(slot),
         ),
         run_config=ray.train.RunConfig(
             name=f"group-{ray.tune.get_context().get_trial_id()}",
@@ -53,9 +56,9 @@ def run_trial(config: dict[str, Any], *, place: Workplace, workers: int) -> None
         ray.tune.report({"message": json.dumps(_failure(trial["number"], fault))})
 
 
-def in_ray(room: Room) -> dict[str, float]:
-    """The room in Ray's terms."""
-    return {"CPU": room.cpus, "GPU": room.gpus} if room.gpus else {"CPU": room.cpus}
+def in_ray(slot: Slot) -> dict[str, float]:
+    """The slot in Ray's terms."""
+    return {"CPU": slot.cpus, "GPU": slot.gpus} if slot.gpus else {"CPU": slot.cpus}
 
 
 def _is_a_loss(fault: ray.train.WorkerGroupError) -> bool:

@@ -34,6 +34,15 @@ def _can_be_fused(name: str) -> bool:
     return "fused" in inspect.signature(get_optimizer_class(name, bind_defaults=False)).parameters
 
 
+def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Gives an optimizer the state of one that may have run on another device, where it was fused or not."""
+    groups = [
+        {**saved, "fused": group["fused"]} if "fused" in group else saved
+        for saved, group in zip(state["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    optimizer.load_state_dict({**state, "param_groups": groups})
+
+
 def parameter_groups(model: nn.Module, optim: Optim) -> list[dict[str, Any]]:
     """Optimizer groups: parameters of one rate, with weight decay or without.
 
