@@ -9,7 +9,7 @@ from rich.console import Console
 
 from search.bars import bars
 from search.settings import Settings
-from trainables.data import SHARES, Prepared, build_or_open_each, prepare, read_listing
+from trainables.data import SHARES, Cache, Prepared, build_or_open_each, prepare, read_listing
 from trainables.data.demo import demo_source
 
 
@@ -49,15 +49,18 @@ def decode_for(
     cache_dir: Path,
     cache_gb: float,
     console: Console,
-) -> None:
+) -> list[Cache]:
     """Decodes the pictures for all sizes of a search that are not there yet, so that no trial has to.
+
+    Returns:
+        The caches. As long as somebody holds them they are not deleted to make room for others.
 
     Raises:
         DataError: They do not fit, all together.
     """
     listing = read_listing(source).only(prepared.classes)
     with bars(console) as bar:
-        build_or_open_each(
+        return build_or_open_each(
             listing,
             sizes_px=sizes_px,
             cache_dir=cache_dir,

@@ -22,7 +22,7 @@ from spaces.parameters import Parameter
 from spaces.recipe import Recipe
 from spaces.space import Space
 from spaces.space_files import load_space
-from trainables.data import Prepared
+from trainables.data import Cache, Prepared
 from trainables.models.create import import_networks
 from trainables.runtime import Runtime
 
@@ -45,6 +45,8 @@ class Plan:
     source: Path
     """Folder or manifest of the pictures."""
     prepared: Prepared
+    decoded: Sequence[Cache]
+    """The pictures in all sizes, held so that no other search deletes them."""
     networks: Networks
     over_limits: Sequence[str]
     """The networks over the limits, in words."""
@@ -109,7 +111,7 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
     # Only now: what is over the limits is not downloaded.
     weights = fetch_weights([entry for entry in tried if networks.fits(entry[1])], console)
     sizes = {*offered.sizes_px(), *(start.recipe["geometry"]["size_px"] for start in known)}
-    decode_for(
+    decoded = decode_for(
         source,
         prepared,
         sorted(sizes | {first_px}),
@@ -117,7 +119,19 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
         cache_gb=settings.cache_gb,
         console=console,
     )
-    return Plan(settings, space, offered, source, prepared, networks, limited.over, known, left_out, weights)
+    return Plan(
+        settings,
+        space,
+        offered,
+        source,
+        prepared,
+        decoded,
+        networks,
+        limited.over,
+        known,
+        left_out,
+        weights,
+    )
 
 
 def _of(space: Space) -> list[Tried]:

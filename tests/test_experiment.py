@@ -50,6 +50,7 @@ def plan(tmp_path: Path) -> Plan:
         searched,
         tmp_path / "pictures",
         Prepared(split, ["a", "b"], report),
+        (),
         Networks(None, None, classes=2, device=torch.device("cpu")),
         over_limits=(),
         starts=(Start("own.yaml", trial(0).recipe, 12, {}),),

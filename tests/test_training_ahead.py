@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,3 +100,56 @@ def test_a_part_is_evaluated_whole_whatever_a_batch_holds() -> None:
     sizes = [len(labels) for _, labels in feed.evaluation()]
     assert sizes == [64, 64, 22]
     assert pictures.served == list(range(150))
+
+
+class Gpu:
+    """Stands for CUDA: notes what is asked of it, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        monkeypatch.setattr("trainables.ahead._making_stream", lambda device: self.stream("makes"))
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda device: self.stream("works"))
+        monkeypatch.setattr(torch.cuda, "stream", lambda stream: self.within(stream.name))
+        monkeypatch.setattr(torch.cuda, "Event", self.event)
+        monkeypatch.setattr(Tensor, "record_stream", lambda tensor, stream: self.asked.append("kept"))
+
+    def stream(self, name: str) -> SimpleNamespace:
+        def wait_stream(other: SimpleNamespace) -> None:
+            self.asked.append(f"{name} waits for {other.name}")
+
+        return SimpleNamespace(name=name, wait_stream=wait_stream)
+
+    @contextlib.contextmanager
+    def within(self, name: str) -> Iterator[None]:
+        self.asked.append(f"on {name}:")
+        yield
+
+    def event(self, enable_timing: bool) -> SimpleNamespace:
+        assert enable_timing
+        return SimpleNamespace(
+            record=lambda stream: self.asked.append(f"time on {stream.name}"),
+            synchronize=lambda: self.asked.append("wait"),
+            elapsed_time=lambda later: 250.0,
+        )
+
+
+def test_on_cuda_the_next_batch_is_made_beside_the_work_on_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = Gpu(monkeypatch)
+
+    def made() -> Iterator[tuple[Tensor, None]]:
+        for number in range(2):
+            gpu.asked.append(f"make {number}")
+            yield torch.tensor(number), None
+
+    batches = Ahead(made(), torch.device("cuda"))
+    for number, _ in batches:
+        gpu.asked.append(f"work on {int(number)}")
+    made_one = ["time on works", "on makes:", "make {}", "works waits for makes", "time on works"]
+    assert gpu.asked == [
+        "makes waits for works",
+        *(step.format(number) for number in range(2) for step in (*made_one, "kept", "work on {}")),
+        "time on works",
+        "on makes:",
+    ]
+    assert batches.wait_s == 0.5
+    assert gpu.asked[-1] == "wait"

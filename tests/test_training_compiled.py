@@ -14,10 +14,16 @@ DATA = TrainData(toy_pictures(96, 1), toy_pictures(48, 2))
 
 
 def test_only_a_long_rest_of_a_training_on_a_gpu_is_worth_it() -> None:
-    gpu = Runtime(device="cuda")
-    assert compiled.pays(gpu, 3600)
-    assert not compiled.pays(gpu, 60)
-    assert not compiled.pays(CPU, 3600)
+    gpu, recipe = Runtime(device="cuda"), tiny_recipe()
+    assert compiled.pays(recipe, gpu, 3600)
+    assert not compiled.pays(recipe, gpu, 60)
+    assert not compiled.pays(recipe, CPU, 3600)
+
+
+def test_growing_pictures_and_several_workers_are_not_compiled() -> None:
+    growing = tiny_recipe(geometry={"size_px": 32, "start_px": 16})
+    assert not compiled.pays(growing, Runtime(device="cuda"), 3600)
+    assert not compiled.pays(tiny_recipe(), Runtime(device="cuda", world_size=2), 3600)
 
 
 def losses() -> list[float]:

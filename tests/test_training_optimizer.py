@@ -18,7 +18,7 @@ from tests.toy_pictures import CPU, tiny_recipe, toy_pictures
 from trainables.checkpoint import Checkpoint
 from trainables.loop import TrainData, train
 from trainables.models.create import create_model
-from trainables.models.optimizer import create_optimizer, parameter_groups
+from trainables.models.optimizer import create_optimizer, parameter_groups, restore
 from trainables.models.parts import head_parameters
 from trainables.runtime import Runtime
 
@@ -158,3 +158,26 @@ def test_clipping_limits_the_norm_of_the_true_gradient(precision: Any) -> None:
     free = norm(None)
     assert norm(free / 4) == pytest.approx(free / 4, rel=1e-2)
     assert norm(free * 4) == pytest.approx(free, rel=1e-2)
+
+
+@pytest.mark.parametrize(("saved", "here"), [(True, False), (False, True), (None, True)])
+def test_a_state_is_taken_over_whether_either_optimizer_is_fused_or_not(
+    saved: bool | None, here: bool
+) -> None:
+    def optimizer(fused: bool | None) -> torch.optim.AdamW:
+        torch.manual_seed(0)
+        layer = nn.Linear(3, 2)
+        made = torch.optim.AdamW(layer.parameters(), lr=0.1, fused=fused)
+        layer(torch.ones(1, 3)).sum().backward()
+        made.step()
+        return made
+
+    before, after = optimizer(saved), optimizer(here)
+    state = before.state_dict()
+    state["param_groups"][0]["lr"] = 0.07
+    restore(after, state)
+    (group,) = after.param_groups
+    assert (group["fused"], group["lr"]) == (here, 0.07)
+    for mine, theirs in zip(after.state.values(), before.state.values(), strict=True):
+        torch.testing.assert_close(mine["exp_avg"], theirs["exp_avg"])
+    after.step()

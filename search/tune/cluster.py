@@ -134,7 +134,8 @@ def _prepared_processes(cpus: int, *, beforehand: bool) -> Iterator[None]:
     """
     wanted = {
         "RAY_preload_python_modules": "search.tune.preload",
-        "RAY_prestart_worker_first_driver": str(int(beforehand)),
+        "RAY_enable_worker_prestart": str(int(beforehand)),
+        "RAY_prestart_worker_first_driver": "0",  # that would be later
         # Else Ray ends those that wait as soon as a trial has reserved its CPUs, and starts others for it.
         "RAY_num_workers_soft_limit": str(cpus),
     }

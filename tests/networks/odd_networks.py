@@ -59,9 +59,22 @@ class OddNet(nn.Module):
             raise RuntimeError("this network raises on purpose")
         if self.fault == "hang":
             time.sleep(3600)
+        if self.fault == "meet":
+            self._meet(Path(self.flag))
         if self.fault == "die_once" and not Path(self.flag).exists():
             Path(self.flag).write_text("died")
             os.kill(os.getpid(), signal.SIGKILL)
+
+    @staticmethod
+    def _meet(folder: Path) -> None:
+        """Waits until two processes have come."""
+        folder.mkdir(exist_ok=True)
+        (folder / str(os.getpid())).touch()
+        deadline = time.monotonic() + 120
+        while len(list(folder.iterdir())) < 2:
+            if time.monotonic() > deadline:
+                raise RuntimeError("nobody else came")
+            time.sleep(0.1)
 
 
 @register_model
