@@ -293,7 +293,7 @@ def test_another_length_moves_the_freeze_epoch_and_what_a_file_does_not_say_has_
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "a RECIPE is missing: a file, or one of binary_cnn, default,"),
+        ([], "a RECIPE is missing: a file, or one of binary_cnn, cifar_resnet18, default,"),
         (["defauld"], "must be the name of a built-in recipe, or a file. Did you mean default?"),
         (["own.yaml", "--epochs", "0"], "--epochs must be at least 1; received 0"),
         (["own.yaml", "--seed", "-1"], "--seed -1: Input should be greater than or equal to 0"),

@@ -12,7 +12,6 @@ import torch
 
 T = TypeVar("T")
 
-
 _SAID = ("out of memory", "STATUS_ALLOC_FAILED", "STATUS_NOT_INITIALIZED")
 """By CUDA itself, cuBLAS and cuDNN, whose errors have no class of their own."""
 

@@ -46,6 +46,7 @@ class Step:
         self._clip_norm = clip_norm
         norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
         self._momenta = {norm: norm.momentum for norm in norms if norm.momentum is not None}
+        self._sharing = 1
         self._portions = Portions(runtime.at_once, least=LEAST_NORMALISED if norms else 1)
         self.at_once = 0
         """Pictures that went through the network at a time in the last step."""
@@ -99,5 +100,8 @@ class Step:
         return torch.cat(said)
 
     def _share_momentum(self, portions: int) -> None:
+        if portions == self._sharing:
+            return
+        self._sharing = portions
         for norm, momentum in self._momenta.items():
-            norm.momentum = 1 - (1 - momentum) ** (1 / portions)
+            norm.momentum = momentum if portions == 1 else 1 - (1 - momentum) ** (1 / portions)

@@ -102,7 +102,8 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
             ) from fault
     else:
         cpus = os.cpu_count() or 1
-        with _prepared_processes(cpus, beforehand=not worker_groups and cpus <= MOST_PROCESSES):
+        beforehand = not worker_groups and cpus <= MOST_PROCESSES
+        with _processes_beforehand(cpus) if beforehand else contextlib.nullcontext():
             ray.init(
                 address="local",
                 include_dashboard=worker_groups,
@@ -126,15 +127,12 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
 
 
 @contextlib.contextmanager
-def _prepared_processes(cpus: int, *, beforehand: bool) -> Iterator[None]:
-    """Has each worker process of a Ray that is started in this block import what a trial needs.
-
-    Args:
-        beforehand: Whether a process for each CPU starts at once, so that the first trials find theirs.
-    """
+def _processes_beforehand(cpus: int) -> Iterator[None]:
+    """Has a Ray that is started in this block start a process for each CPU at once, which imports what a trial
+    needs: the first trials find theirs."""
     wanted = {
         "RAY_preload_python_modules": "search.tune.preload",
-        "RAY_enable_worker_prestart": str(int(beforehand)),
+        "RAY_enable_worker_prestart": "1",
         "RAY_prestart_worker_first_driver": "0",  # that would be later
         # Else Ray ends those that wait as soon as a trial has reserved its CPUs, and starts others for it.
         "RAY_num_workers_soft_limit": str(cpus),
