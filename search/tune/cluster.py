@@ -128,8 +128,10 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
 
 @contextlib.contextmanager
 def _processes_beforehand(cpus: int) -> Iterator[None]:
-    """Has a Ray that is started in this block start a process for each CPU at once, which imports what a trial
-    needs: the first trials find theirs."""
+    """Has a Ray that is started in this block start a process for each CPU at once; first trials find theirs.
+
+    Each imports what a trial needs.
+    """
     wanted = {
         "RAY_preload_python_modules": "search.tune.preload",
         "RAY_enable_worker_prestart": "1",
