@@ -21,7 +21,6 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +28,7 @@ import torch
 from torch.nn import functional as F
 
 from spaces.recipe import Recipe
-from trainables.data import default_cache_dir, load, prepare
-from trainables.feed import Pictures
+from trainables.data import Pictures, default_cache_dir, load, prepare
 from trainables.loop import TrainData, train
 from trainables.models.create import create_model, normalization
 from trainables.process import set_up
@@ -39,32 +37,6 @@ from trainables.runtime import Runtime
 SIZE_PX, BATCH, LR, WEIGHT_DECAY = 28, 64, 1e-3, 0.01
 TARGETS = {"ours, no augmentation": 1.10, "ours, weak policy": 1.20}
 """What an epoch may take over that of the hand-written loop, at most."""
-
-
-@dataclass(frozen=True)
-class First:
-    """The first pictures of a part, in an order of its own."""
-
-    pictures: Pictures
-    rows: np.ndarray
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self.pictures.labels[self.rows]
-
-    @property
-    def classes(self) -> list[str]:
-        return self.pictures.classes
-
-    @property
-    def canvas_px(self) -> tuple[int, int]:
-        return self.pictures.canvas_px
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self.pictures.batch(self.rows[rows])
 
 
 def recipe(strength: float) -> Recipe:
@@ -86,7 +58,7 @@ def pictures_of(source: Path, count: int | None) -> Pictures:
     cache_dir = default_cache_dir()
     split = prepare(source, size_px=SIZE_PX, shares=everything, cache_dir=cache_dir).split
     part = load(source, split, size_px=SIZE_PX, cache_dir=cache_dir).part("train")
-    return First(part, np.random.default_rng(0).permutation(len(part))[:count]) if count else part
+    return part.chosen(np.random.default_rng(0).permutation(len(part))[:count]) if count else part
 
 
 def ours(pictures: Pictures, runtime: Runtime, strength: float) -> float:
@@ -124,7 +96,7 @@ def by_hand(pictures: Pictures, *, fused: bool) -> float:
 
 def fused_is_quicker(pictures: Pictures) -> bool:
     """Which AdamW is quicker on this machine: the best of three short epochs each, in turn."""
-    few = First(pictures, np.arange(min(len(pictures), 20 * BATCH)))
+    few = pictures.chosen(np.arange(min(len(pictures), 20 * BATCH)))
     runs = [(by_hand(few, fused=False), by_hand(few, fused=True)) for _ in range(4)][1:]
     plain, fused = map(min, zip(*runs, strict=True))
     print(f"AdamW by hand: {plain:.2f} s for {len(few)} pictures, fused {fused:.2f} s")

@@ -24,7 +24,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection
 
-import numpy as np
 import torch
 
 from spaces.recipe import Recipe
@@ -34,6 +33,7 @@ from trainables.feed import Batch, Feed
 from trainables.loss import TrainingLoss
 from trainables.models.create import create_model, normalization
 from trainables.models.optimizer import create_optimizer
+from trainables.noise import Noise
 from trainables.process import set_up
 from trainables.runtime import Runtime
 from trainables.step import Step
@@ -58,23 +58,6 @@ Work = Callable[[Recipe, int, int], list[Cost]]
 """Does something with a network in one setting, so many times."""
 
 
-class Noise:
-    """Pictures of noise in memory; see `trainables.feed.Pictures`."""
-
-    def __init__(self, count: int, size_px: int) -> None:
-        rng = np.random.default_rng(0)
-        self._pixels = rng.integers(0, 256, (count, size_px, size_px, 3), dtype=np.uint8)
-        self.labels = rng.integers(0, CLASSES, count)
-        self.classes = [str(label) for label in range(CLASSES)]
-        self.canvas_px = (size_px, size_px)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._pixels[rows], np.full((len(rows), 2), self.canvas_px[0])
-
-
 def steps(recipe: Recipe, keep: bool, count: int) -> list[Cost]:
     """Trains a network for so many steps."""
     torch.set_num_threads(1)
@@ -94,7 +77,7 @@ def passes(recipe: Recipe, at_once: int, count: int) -> list[Cost]:
     set_up(CPU)
     feed.EVALUATED_AT_ONCE["cpu"] = at_once
     model = create_model(recipe, CLASSES).to(memory_format=torch.channels_last)
-    noise = Feed(Noise(EVALUATED, recipe.geometry.size_px), recipe, CPU, *normalization(model))
+    noise = Feed(Noise(EVALUATED, recipe.geometry.size_px, CLASSES), recipe, CPU, *normalization(model))
     return [spent(lambda: evaluated(model, noise, CPU, CLASSES), EVALUATED) for _ in range(count)]
 
 

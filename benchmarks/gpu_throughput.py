@@ -33,7 +33,6 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -49,6 +48,7 @@ from trainables.loop import TrainData, train
 from trainables.loss import TrainingLoss
 from trainables.models.create import create_model, create_shapes, normalization
 from trainables.models.optimizer import create_optimizer
+from trainables.noise import Noise
 from trainables.process import set_up
 from trainables.runtime import Runtime
 from trainables.step import Step
@@ -78,23 +78,6 @@ BENCHMARK = "timm's benchmark"
 
 Loop = Callable[[int], None]
 """Takes so many optimizer steps."""
-
-
-class Noise:
-    """Pictures of noise in memory; see `trainables.feed.Pictures`."""
-
-    def __init__(self, count: int, size_px: int, classes: int) -> None:
-        rng = np.random.default_rng(0)
-        self._pixels = rng.integers(0, 256, (count, size_px, size_px, 3), dtype=np.uint8)
-        self.labels = rng.integers(0, classes, count)
-        self.classes = [str(label) for label in range(classes)]
-        self.canvas_px = (size_px, size_px)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._pixels[rows], np.full((len(rows), 2), self.canvas_px[0])
 
 
 def large_recipe(name: str, batch: int, steps: int) -> Recipe:

@@ -18,7 +18,6 @@ import json
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,35 +47,13 @@ Plan = tuple[Recipe, int]
 """What is trained, and for how many epochs."""
 
 
-@dataclass(frozen=True)
-class Few:
-    """Some of the pictures of a part."""
-
-    pictures: Pictures
-    rows: np.ndarray
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self.pictures.labels[self.rows]
-
-    @property
-    def classes(self) -> list[str]:
-        return self.pictures.classes
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self.pictures.batch(self.rows[rows])
-
-
-def few(pictures: Pictures, a_class: int, seed: int) -> Few:
+def few(pictures: Pictures, a_class: int, seed: int) -> Pictures:
     rng = np.random.default_rng(seed)
     chosen = [
         rng.choice(np.flatnonzero(pictures.labels == label), a_class, replace=False)
         for label in range(len(pictures.classes))
     ]
-    return Few(pictures, np.sort(np.concatenate(chosen)))
+    return pictures.chosen(np.sort(np.concatenate(chosen)))
 
 
 def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:

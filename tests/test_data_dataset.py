@@ -143,6 +143,24 @@ def test_one_shape_in_a_part_is_found_between_other_shapes(tmp_path: Path, cache
             np.testing.assert_array_equal(pixels[0], np.asarray(Image.open(data / file)))
 
 
+@pytest.mark.parametrize("shapes", [1, 7])
+def test_some_of_a_parts_pictures_are_served_as_the_part_serves_them(
+    tmp_path: Path, cache_dir: Path, shapes: int
+) -> None:
+    for number in range(40):
+        side = 10 + number % shapes
+        save(tmp_path / "data" / "ab"[number % 2] / f"{number}.png", noise(side, 2 * side, number))
+    split = prepared(tmp_path / "data", cache_dir, size_px=40).split
+    part = load(tmp_path / "data", split, size_px=40, cache_dir=cache_dir).part(*PARTS)
+    rows = np.random.default_rng(0).permutation(40)[:9]
+    some = part.chosen(rows)
+    assert len(some) == 9
+    assert some.files == [part.files[row] for row in rows]
+    np.testing.assert_array_equal(some.labels, part.labels[rows])
+    for mine, theirs in zip(some.batch(np.arange(9)), part.batch(rows), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_an_empty_batch_is_empty(tmp_path: Path, cache_dir: Path) -> None:
     data = messy(tmp_path / "data")
     done = prepared(data, cache_dir)

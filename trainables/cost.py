@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
@@ -13,6 +12,7 @@ from spaces.recipe import Freeze, Recipe
 from trainables.checkpoint import Checkpoint
 from trainables.data.cache import short_side_px
 from trainables.loop import TrainData, train
+from trainables.noise import Noise
 from trainables.runtime import Runtime
 
 STEPS = 10
@@ -44,6 +44,8 @@ def measure(recipe: Recipe, num_classes: int, runtime: Runtime) -> Cost:
     device = runtime.resolved_device()
     on_gpu = device.type == "cuda"
     profiler = profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU])
+    side_px = short_side_px(recipe.geometry.size_px)
+    pictures = Noise(max(recipe.optim.batch_size, num_classes), side_px, num_classes)
     epochs: list[dict[str, float]] = []
 
     def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:
@@ -58,7 +60,7 @@ def measure(recipe: Recipe, num_classes: int, runtime: Runtime) -> Cost:
             profiler.start()
 
     try:
-        train(_shortened(recipe), TrainData(_Noise(recipe, num_classes)), report, runtime=runtime, epochs=3)
+        train(_shortened(recipe), TrainData(pictures), report, runtime=runtime, epochs=3)
     finally:
         if on_gpu and len(epochs) >= 2:
             profiler.stop()
@@ -86,25 +88,3 @@ def _shortened(recipe: Recipe) -> Recipe:
             "keep": "last",
         }
     )
-
-
-class _Noise:
-    """Pictures of a search, as far as a device can tell; see `trainables.feed.Pictures`."""
-
-    def __init__(self, recipe: Recipe, num_classes: int) -> None:
-        self.labels = np.arange(max(recipe.optim.batch_size, num_classes)) % num_classes
-        self.classes = [str(number) for number in range(num_classes)]
-        self._side_px = short_side_px(recipe.geometry.size_px)
-
-    @property
-    def canvas_px(self) -> tuple[int, int]:
-        """Height and width."""
-        return self._side_px, self._side_px
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Canvases uint8 (B, H, W, 3), and each picture's height and width in them int64 (B, 2)."""
-        pixels = np.random.default_rng(0).integers(0, 256, (len(rows), *self.canvas_px, 3), dtype=np.uint8)
-        return pixels, np.full((len(rows), 2), self._side_px)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +184,16 @@ class Pictures:
         """Height and width, in pixels, of the smallest canvas that holds every picture."""
         height, width = self.extents.max(axis=0, initial=0).tolist()
         return height, width
+
+    def chosen(self, rows: np.ndarray) -> Pictures:
+        """Some of the pictures: those in these rows, int64 (M,), in this order."""
+        return replace(
+            self,
+            files=[self.files[row] for row in rows],
+            labels=self.labels[rows],
+            extents=self.extents[rows],
+            _offsets=self._offsets[rows],
+        )
 
     def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pictures in these rows, with their sizes.
