@@ -17,19 +17,16 @@ from search.chatter import chatter_to
 from search.engine import Engine
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.opening import write_data, write_settings
-from search.packing import Kind, Measured, costliest, form, kind, load_costs, save_costs
 from search.plan import Plan
 from search.policy.asha import Asha
 from search.policy.sampler import Sampler
 from search.progress import Progress
 from search.records import RecordFile
 from search.results import Finished, write_results
-from search.tune.cluster import Cluster
 from search.tune.connection import Connection
 from search.tune.driver import StopAll, carried, run
-from search.tune.probing import probe
-from search.tune.resources import Resources, may_share, packed, share
-from spaces.recipe import Recipe
+from search.tune.probing import measured
+from search.tune.resources import may_share, packed, share
 from trainables.checkpoint import checkpoint_file
 from trainables.data import read_split
 from trainables.worker import Workplace
@@ -39,7 +36,7 @@ def start(plan: Plan, connection: Connection | None = None, *, results: Path = R
     """Runs a new search.
 
     Args:
-        connection: To Ray, where it was begun before; it is closed at the end.
+        connection: To Ray, where it was begun before. It is closed once the search has driven its trials.
 
     Raises:
         FolderError: The name is taken.
@@ -132,8 +129,8 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         terminal.print(f"Ray: {cluster.description}")
         resources = share(cluster, settings)
         if may_share(cluster, settings):
-            resources = packed(resources, _measured(plan, cluster, terminal), cluster, settings)
-        for line in _said(resources):
+            resources = packed(resources, measured(plan, cluster, terminal), cluster, settings)
+        for line in resources.described():
             terminal.print(line)
         terminal.print(f"Messages of Ray go to {folder.log_file}. Ctrl-C stops and keeps what there is.")
         # Only now: a search that Ray has no room for stays as it was.
@@ -189,42 +186,6 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         state = State.FINISHED if engine.finished else State.INTERRUPTED
         best = write_results(folder, state, sampler=sampler)
     return Finished(folder.path, state, best)
-
-
-def _said(resources: Resources) -> Iterator[str]:
-    """The resources in words."""
-    worker, workers = resources.worker, resources.workers
-    each = f"{workers} worker{'s' * (workers != 1)} of {worker.cpus:g} CPUs and {worker.gpus:g} GPUs"
-    if not resources.measured:
-        yield f"{resources.concurrency} trials at a time, each with {each}."
-        return
-    yield f"Up to {resources.concurrency} trials at a time, each with a GPU or a part of one:"
-    for (name, size_px), known in sorted(resources.measured.items()):
-        together, rate = resources.together(known.cost), known.cost.images_per_s
-        yield f"  {name} at {size_px} px: {together} on a GPU ({rate:,.0f} pictures/s alone, or more)"
-
-
-def _measured(plan: Plan, cluster: Cluster, terminal: Console) -> dict[Kind, Measured]:
-    """What trainings cost on these GPUs, measured where it is not known from an earlier search."""
-    file, gpu = Path(plan.settings.cache_dir) / "gpu_costs.json", " ".join(cluster.gpu_types) or "unknown"
-    known = load_costs(file, gpu)
-    starts = [Recipe.model_validate(start.recipe) for start in plan.starts]
-    wanted = [recipe for recipe in costliest(plan.offered, starts) if plan.networks.fits(recipe)]
-    unknown = [recipe for recipe in wanted if form(recipe) not in known]
-    for recipe, cost in probe(
-        unknown,
-        len(plan.prepared.classes),
-        at_a_time=cluster.room(cpus=1, gpus=1),
-        imports=plan.settings.imports,
-        console=terminal,
-    ):
-        known[form(recipe)] = cost
-        save_costs(file, gpu, known)
-    return {
-        kind(recipe): Measured(form(recipe), known[form(recipe)])
-        for recipe in wanted
-        if form(recipe) in known
-    }
 
 
 @contextlib.contextmanager

@@ -19,6 +19,13 @@ from spaces.errors import InputError
 DEFAULT_PORT = 6379  # of `ray start --head`
 OBJECT_STORE_BYTES = 200 * 1024**2  # a split and some numbers: trials share pictures through the file cache
 
+QUICK_START = {
+    "RAY_raylet_client_connect_timeout_milliseconds": "20",
+    "RAY_raylet_client_num_connect_attempts": "500",
+}
+"""Ray's processes look for each other's sockets at once and after a second: too early, then late. As long in
+all, but more often."""
+
 MOST_PROCESSES = 8
 """Processes for trials that start before there is one, each of some 300 MB: Ray starts as many as CPUs."""
 
@@ -103,7 +110,7 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
     else:
         cpus = os.cpu_count() or 1
         beforehand = not worker_groups and cpus <= MOST_PROCESSES
-        with _processes_beforehand(cpus) if beforehand else contextlib.nullcontext():
+        with _environment(QUICK_START | (_processes_beforehand(cpus) if beforehand else {})):
             ray.init(
                 address="local",
                 include_dashboard=worker_groups,
@@ -126,19 +133,23 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
     return replace(cluster, description=f"{verb} {where}: {what}")
 
 
-@contextlib.contextmanager
-def _processes_beforehand(cpus: int) -> Iterator[None]:
-    """Has a Ray that is started in this block start a process for each CPU at once; first trials find theirs.
+def _processes_beforehand(cpus: int) -> dict[str, str]:
+    """Has Ray start a process for each CPU at once; the first trials find theirs.
 
     Each imports what a trial needs.
     """
-    wanted = {
+    return {
         "RAY_preload_python_modules": "search.tune.preload",
         "RAY_enable_worker_prestart": "1",
         "RAY_prestart_worker_first_driver": "0",  # that would be later
         # Else Ray ends those that wait as soon as a trial has reserved its CPUs, and starts others for it.
         "RAY_num_workers_soft_limit": str(cpus),
     }
+
+
+@contextlib.contextmanager
+def _environment(wanted: dict[str, str]) -> Iterator[None]:
+    """Sets environment variables within this block, but those that the user has set."""
     new = {name: value for name, value in wanted.items() if name not in os.environ}
     os.environ.update(new)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import ray
 from ray.util import ActorPool
@@ -10,6 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from search.bars import bars
+from search.packing import Kind, Measured, costliest, form, kind, load_costs, save_costs
+from search.plan import Plan
+from search.tune.cluster import Cluster
 from spaces.recipe import Recipe
 from trainables.cost import Cost, measure
 from trainables.models.create import import_networks
@@ -30,6 +34,29 @@ class _Probe:
             return recipe, measure(recipe, classes, Runtime(threads=1))
         except Exception:  # whatever it is, its trial will tell; until then it gets a GPU for itself
             return recipe, None
+
+
+def measured(plan: Plan, cluster: Cluster, console: Console) -> dict[Kind, Measured]:
+    """What a search's trainings cost on the GPUs of a cluster, measured where it is not known from before."""
+    file, gpu = Path(plan.settings.cache_dir) / "gpu_costs.json", " ".join(cluster.gpu_types) or "unknown"
+    known = load_costs(file, gpu)
+    starts = [Recipe.model_validate(start.recipe) for start in plan.starts]
+    wanted = [recipe for recipe in costliest(plan.offered, starts) if plan.networks.fits(recipe)]
+    unknown = [recipe for recipe in wanted if form(recipe) not in known]
+    for recipe, cost in probe(
+        unknown,
+        len(plan.prepared.classes),
+        at_a_time=cluster.room(cpus=1, gpus=1),
+        imports=plan.settings.imports,
+        console=console,
+    ):
+        known[form(recipe)] = cost
+        save_costs(file, gpu, known)
+    return {
+        kind(recipe): Measured(form(recipe), known[form(recipe)])
+        for recipe in wanted
+        if form(recipe) in known
+    }
 
 
 def probe(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from search.packing import Kind, Measured, form, kind, together
@@ -48,6 +48,18 @@ class Resources:
     def together(self, cost: Cost) -> int:
         """How many trials that cost so much share a GPU here."""
         return min(together(cost, cpus=self.worker.cpus), self.shared_by)
+
+    def described(self) -> Iterator[str]:
+        """For people, in lines."""
+        worker, workers = self.worker, self.workers
+        each = f"{workers} worker{'s' * (workers != 1)} of {worker.cpus:g} CPUs and {worker.gpus:g} GPUs"
+        if not self.measured:
+            yield f"{self.concurrency} trials at a time, each with {each}."
+            return
+        yield f"Up to {self.concurrency} trials at a time, each with a GPU or a part of one:"
+        for (name, size_px), known in sorted(self.measured.items()):
+            trials, rate = self.together(known.cost), known.cost.images_per_s
+            yield f"  {name} at {size_px} px: {trials} on a GPU ({rate:,.0f} pictures/s alone, or more)"
 
 
 def may_share(cluster: Cluster, settings: Settings) -> bool:
