@@ -11,31 +11,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
-from spaces.domains import Choice, Fixed, Range, Value
+from spaces.domains import Choice, Range, Value
 from spaces.families import FAMILIES
 from spaces.faults import shown
 from spaces.flat import ARGS, flatten, unflatten
 from spaces.parameters import Parameter
 from spaces.recipe import Recipe
+from spaces.tree import Tree
 from spaces.worlds import worlds
 from spaces.yaml_files import dump_yaml
 
 
 @dataclass(frozen=True)
-class Space:
-    """A search space, checked as a whole: every recipe from it is valid. Made by `load_space`."""
+class Space(Tree):
+    """A search space, checked as a whole: every recipe from it is valid. Made by `load_space`.
 
-    name: str
-    description: str
+    Its defaults are what a recipe has where no parameter is active; `model.name` may be missing.
+    """
+
     base: Mapping[str, Any]
     """Sections of a recipe with the values that differ from its defaults, as the file has them."""
-    parameters: tuple[Parameter, ...]
-    """In an order where the parameters that a condition refers to come first."""
-    defaults: Mapping[str, Any]
-    """What a recipe has where no parameter is active, by dotted name; `model.name` may be missing."""
 
     def suggest(self, trial: BaseTrial, *, epochs: int) -> Recipe:
         """Draws a recipe, asking the trial for the active parameters only.
@@ -54,19 +51,8 @@ class Space:
         Raises:
             ValueError: The parameters are not of this space: one is missing, unknown or out of range.
         """
-        self.distributions(params)
-        used = set()
-
-        def recorded(parameter: Parameter, domain: Range | Choice) -> Any:
-            if parameter.name not in params:
-                raise ValueError(f"{parameter.name} must be given for space {self.name}; received {params}")
-            used.add(parameter.name)
-            return domain.resolve(params[parameter.name], epochs)
-
-        recipe = self._recipe(recorded)
-        if unused := set(params) - used:
-            raise ValueError(f"{sorted(unused)} must not be given with the others for space {self.name}")
-        return recipe
+        self.drawn(params)
+        return self._recipe(lambda parameter, domain: domain.resolve(params[parameter.name], epochs))
 
     def params_of(self, recipe: Recipe, *, epochs: int) -> dict[str, Any] | None:
         """The parameters that would give this recipe: the inverse of `recipe`.
@@ -92,31 +78,6 @@ class Space:
             epochs: Full length of the training that the recipe's freeze epoch is part of.
         """
         return self._located(recipe, epochs)[1]
-
-    def distributions(self, params: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-        """Optuna's distribution of each of the parameters, to put a recorded trial back into a study.
-
-        Raises:
-            ValueError: One of them is not a parameter of this space, or out of its range.
-        """
-        known = {
-            parameter.name: parameter.domain
-            for parameter in self.parameters
-            if not isinstance(parameter.domain, Fixed)
-        }
-        found: dict[str, BaseDistribution] = {}
-        for name, value in params.items():
-            if name not in known:
-                raise ValueError(f"{name} must be a parameter of space {self.name}: {', '.join(known)}")
-            found[name] = known[name].distribution
-            try:
-                inside = found[name]._contains(found[name].to_internal_repr(value))
-            except (TypeError, ValueError):
-                inside = False
-            if not inside:
-                rule = known[name].to_dict()
-                raise ValueError(f"{name} must be of {rule} in space {self.name}; received {value!r}")
-        return found
 
     def model_names(self) -> list[str]:
         """Every network that a recipe can have, by name."""
@@ -181,7 +142,7 @@ class Space:
                 outside[parameter.path] = f"{parameter.path} {shown(value)} ({domain.in_words()})"
             return value  # as if the space gave it: what depends on it is judged by it
 
-        made = _with_default_args(self._values(taken))
+        made = _with_default_args(self.values(taken))
         for path in sorted(made.keys() | wanted.keys()):
             here, there = wanted.get(path), made.get(path)
             if here != there and path not in outside:
@@ -189,18 +150,7 @@ class Space:
         return params, list(outside.values())
 
     def _recipe(self, given: Callable[[Parameter, Range | Choice], Any]) -> Recipe:
-        return Recipe.model_validate(unflatten(self._values(given)))
-
-    def _values(self, given: Callable[[Parameter, Range | Choice], Any]) -> dict[str, Any]:
-        """A recipe's values by dotted name, where those of active parameters that are drawn are given."""
-        values = dict(self.defaults)
-        for parameter in self.parameters:
-            if parameter.active(values):
-                domain = parameter.domain
-                values[parameter.path] = (
-                    domain.value if isinstance(domain, Fixed) else given(parameter, domain)
-                )
-        return values
+        return Recipe.model_validate(unflatten(self.values(given)))
 
 
 def _with_default_args(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def _parse(data: Mapping[str, Any], name: str, extra_models: Collection[str], fa
     }
     faults += check_combinations(parameters, defaults, broken, extra_models)
     faults[:] = [as_written(fault, indices) for fault in faults]
-    return Space(name, str(description), base, tuple(parameters), defaults)
+    return Space(name, str(description), tuple(parameters), defaults, base)
 
 
 def _parse_base(
