@@ -35,7 +35,7 @@ class Job:
     trial: int
     """Counted from 0; one that is known goes on from its checkpoint."""
     params: Mapping[str, Any]
-    """As an Optuna trial has them in `trial.params` after `Tree.draw`; `Tree.drawn` makes a config of them."""
+    """As an Optuna trial has them in `trial.params` after `Tree.draw`; `Tree.drawn` makes a config of it."""
     until_epoch: int
     """At most the objective's `max_epochs`."""
 
