@@ -2,7 +2,7 @@
 
     python benchmarks/record_curves.py --simpsons DIR --cifar10 DIR [--curves 400] [--out FILE]
 
-DIR is a folder of pictures, one folder a class; 2,000 of them are trained on and as many others watched. The
+DIR is a folder of pictures, one folder a class; 2,000 of them are trained on and 1,000 others watched. The
 recipes are drawn from quality/small_nets.yaml, in turn for the two, every fourth with a second seed. Each
 training is a line of --out (default results/curves.jsonl); run again, it goes on where it stopped, and
 several may run side by side. `--pack` then writes them all to quality/curves.json.gz for the benchmark.
@@ -35,6 +35,7 @@ HERE = Path(__file__).parent / "quality"
 PACKED = HERE / "curves.json.gz"
 MAX_EPOCHS = 27
 PICTURES = 2_000
+WATCHED = 1_000
 SIZES_PX = (28, 32)
 
 set_verbosity(WARNING)
@@ -59,12 +60,12 @@ def wanted(curves: int) -> Iterator[tuple[str, int, int]]:
 
 
 def parts(source: Path, size_px: int) -> tuple[Pictures, Pictures]:
-    """The 2,000 pictures that are trained on, and the 2,000 that are watched."""
+    """The 2,000 pictures that are trained on, and the 1,000 that are watched."""
     cache_dir = default_cache_dir()
     split = prepare(source, size_px=size_px, cache_dir=cache_dir).split
     pictures = load(source, split, size_px=size_px, cache_dir=cache_dir).part("train")
     rows = np.random.default_rng(0).permutation(len(pictures))
-    return pictures.chosen(rows[:PICTURES]), pictures.chosen(rows[PICTURES : 2 * PICTURES])
+    return pictures.chosen(rows[:PICTURES]), pictures.chosen(rows[PICTURES : PICTURES + WATCHED])
 
 
 def recorded(space: Space, params: dict[str, Any], data: dict[int, TrainData], seed: int) -> dict[str, Any]:

@@ -17,12 +17,14 @@ from search.records import RecordFile
 from search.trials import Epoch, Metric, Outcome, Start, Trial, TrialRecord
 from spaces.recipe import Recipe
 from spaces.recipe_files import with_absolute_weights
+from spaces.space import Space
 
 
 class Engine:
     """One search over its records; on records that hold trials already it goes on from them.
 
     Args:
+        space: What the sampler's parameters are of.
         trials: How many trials the search has in all.
         passes: Full length of a trial, in passes over the training part.
         pictures: Size of the training part.
@@ -34,6 +36,7 @@ class Engine:
     def __init__(
         self,
         file: RecordFile,
+        space: Space,
         sampler: Sampler,
         asha: Asha,
         *,
@@ -46,7 +49,7 @@ class Engine:
         ended: Callable[[int], None] = lambda trial: None,
     ) -> None:
         self._ended = ended
-        self._file, self._sampler, self._asha = file, sampler, asha
+        self._file, self._space, self._sampler, self._asha = file, space, sampler, asha
         self.metric, self.trials, self.seed = metric, trials, seed
         self.cut_short = ""
         """Why there are fewer trials than were asked for, where there are."""
@@ -90,10 +93,11 @@ class Engine:
             self._sampler.restore(self._record(number))
             return trial
         try:
-            recipe, params = self._sampler.ask(number, epochs=self.passes)
+            params = self._sampler.ask(number)
         except NothingFitsError as fault:
             self.trials, self.cut_short = number, str(fault)
             return None
+        recipe = self._space.recipe(params, epochs=self.passes)
         epochs = length_epochs(recipe, passes=self.passes, pictures=self.pictures)
         recipe = with_absolute_weights(recipe.rescaled(self.passes, epochs))
         trial = Trial(number, recipe.to_dict(), params, own_seed, epochs)

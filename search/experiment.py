@@ -140,9 +140,10 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         file = RecordFile(folder.records_file)
         stack.callback(file.close)
         file.session()
-        sampler = Sampler(plan.offered, settings.scored_by, seed=settings.seed, fits=plan.networks.fits)
+        sampler = Sampler(plan.offered, settings.scored_by, seed=settings.seed, fits=plan.fits)
         engine = Engine(
             file,
+            plan.offered,
             sampler,
             Asha(settings.max_epochs, reduction=settings.reduction),
             metric=settings.scored_by,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -61,6 +62,10 @@ class Plan:
     def training_pictures(self) -> int:
         """Size of the training part."""
         return int((self.prepared.split["part"] == "train").sum())
+
+    def fits(self, params: Mapping[str, Any]) -> bool:
+        """Whether the network that these parameters give is within the limits."""
+        return self.networks.fits(self.offered.recipe(params, epochs=self.settings.max_epochs))
 
 
 def make_plan(settings: Settings, console: Console, *, before: SearchFolder | None = None) -> Plan:

@@ -81,7 +81,13 @@ def engine(path: Path, searched: Space, **changes: Any) -> Engine:
     asha = Asha(asked["passes"], reduction=3)
     return Engine(
         RecordFile(path, clock=count(1.0).__next__),
-        Sampler(searched, metric, seed=asked["seed"], fits=fits),
+        searched,
+        Sampler(
+            searched,
+            metric,
+            seed=asked["seed"],
+            fits=lambda params: fits(searched.recipe(params, epochs=asked["passes"])),
+        ),
         asha,
         metric=metric,
         **asked,

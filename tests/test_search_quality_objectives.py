@@ -82,8 +82,13 @@ def test_noise_is_that_of_a_thousand_pictures_and_of_the_seed() -> None:
     # The schedule has annealed: nothing else is left. Of 1,000 draws a deviation is known to 2.2%.
     wanted = spread * np.hypot(np.sqrt(1 / 1000), Task(2).seed_noise / 0.3)
     assert observed[:, -1].std() == pytest.approx(wanted, rel=0.09)
-    between = (observed[:, -1] - observed[:, -2]).std()
-    assert between == pytest.approx(spread * np.sqrt(2 * 0.7 / 1000), rel=0.09)
+
+
+def test_noise_changes_from_epoch_to_epoch_only_as_fast_as_the_network() -> None:
+    observed = np.array([finetuning(2).evaluate(config(model__name="resnet50"), s)[0] for s in range(1000)])
+    changes = np.diff(observed, axis=1).std(axis=0)
+    # The schedule is a cosine. Scores are whole pictures of 1,000: 0.0004 is the least.
+    assert changes[-1] < 0.002 < 0.008 < changes[8]
 
 
 def test_scores_lie_between_chance_and_one_and_curves_have_all_epochs() -> None:
@@ -152,7 +157,7 @@ def test_curves_cross_and_early_epochs_tell_something_but_not_all() -> None:
         observed, _, _, families = random_curves(task)
         found = statistics(observed, chance=Task(task).chance, families=families)
         assert found["pairs that cross after epoch 3"] > 0.05
-        assert 0.4 < found["rank correlation of epoch 1 with the end"] < 0.85
+        assert 0.4 < found["rank correlation of epoch 1 with the end"] < 0.9
         assert found["rank correlation of epoch 9 with the end"] < 0.97
 
 

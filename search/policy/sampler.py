@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.trials import Metric, Outcome, TrialRecord
-from spaces.recipe import Recipe
-from spaces.space import Space
+from spaces.tree import Tree
 
 MOST_DRAWS = 1000
 """For a suggestion that may be tried."""
@@ -35,7 +34,7 @@ class NothingFitsError(Exception):
 
 
 class Sampler:
-    """Asks TPE for recipes, and keeps the study that it learns from.
+    """Asks TPE for parameters, and keeps the study that it learns from.
 
     TPE (Bergstra et al. 2011) in the multivariate, grouped form (Falkner et al. 2018): parameters that
     occur together are modelled together, so a conditional space is not taken apart. The sampler is made
@@ -50,18 +49,23 @@ class Sampler:
     ranks behind every other trial. A given recipe that is not in the space is not shown to it at all.
 
     Args:
-        fits: Whether a recipe may be tried.
+        fits: Whether what these parameters give may be tried.
     """
 
     def __init__(
-        self, space: Space, metric: Metric, *, seed: int, fits: Callable[[Recipe], bool] = lambda recipe: True
+        self,
+        tree: Tree,
+        metric: Metric,
+        *,
+        seed: int,
+        fits: Callable[[Mapping[str, Any]], bool] = lambda params: True,
     ) -> None:
-        self.space, self.metric, self.seed, self._fits = space, metric, seed, fits
+        self.tree, self.metric, self.seed, self._fits = tree, metric, seed, fits
         self.study = optuna.create_study(direction="maximize" if metric.mode == "max" else "minimize")
         self._trials: dict[int, optuna.Trial] = {}
 
-    def ask(self, number: int, *, epochs: int) -> tuple[Recipe, dict[str, Any]]:
-        """A recipe to try as trial `number`, and the parameters that were chosen for it.
+    def ask(self, number: int) -> dict[str, Any]:
+        """Parameters to try as trial `number`.
 
         Raises:
             NothingFitsError: None of the recipes that were drawn may be tried.
@@ -69,18 +73,18 @@ class Sampler:
         for draw in range(MOST_DRAWS):
             self.study.sampler = _optuna_sampler(self.seed, number, draw)
             trial = self.study.ask()
-            recipe = self.space.suggest(trial, epochs=epochs)
+            self.tree.draw(trial)
             # TPE notes all that it drew, for branches too that this trial did not take, and would count them
             # as tried while the trial runs. Only what was taken is recorded, and only that should be learnt
             # from.
             for name in list(trial.storage.get_trial_system_attrs(trial._trial_id)):
                 trial.storage.set_trial_system_attr(trial._trial_id, name, "")
-            if self._fits(recipe):
+            if self._fits(trial.params):
                 self._trials[number] = trial
-                return recipe, trial.params
+                return trial.params
             self.study.tell(trial, state=TrialState.FAIL)  # which TPE passes over
         raise NothingFitsError(
-            f"none of {MOST_DRAWS} recipes drawn for trial {number} from space {self.space.name} is within "
+            f"none of {MOST_DRAWS} recipes drawn for trial {number} from space {self.tree.name} is within "
             "the limits"
         )
 
@@ -91,7 +95,7 @@ class Sampler:
         params = record.trial.params
         self.study.add_trial(
             optuna.trial.create_trial(
-                state=TrialState.RUNNING, params=params, distributions=self.space.distributions(params)
+                state=TrialState.RUNNING, params=params, distributions=self.tree.distributions(params)
             )
         )
         frozen = self.study.get_trials(deepcopy=False)[-1]

@@ -1,0 +1,129 @@
+"""The command line of the search benchmark: runs what is not there yet, then prints the comparison."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.quality.interface import Objective
+from benchmarks.quality.methods import METHODS, SLOW, make_method
+from benchmarks.quality.objective_files import load_objective
+from benchmarks.quality.objectives import BUILT_IN
+from benchmarks.quality.regret import yardstick
+from benchmarks.quality.simulator import Setting, simulate
+from benchmarks.quality.tables import printed
+
+FIRST_SEED = 100
+TRAININGS = 40
+"""Whole trainings of random configurations for which the time of a search is enough, unless told."""
+POINTS = 100
+"""Times at which a search is looked at, evenly spread, the last of them its end."""
+
+Run = dict[str, Any]
+"""One search, as --out holds it."""
+
+
+def main(description: str) -> None:
+    options = _parser(description).parse_args()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    runs: list[Run] = json.loads(options.out.read_text()) if options.out.exists() else []
+    known = {_key(run) for run in runs}
+    asked = [run for run in _asked(options) if _key(run) not in known]
+    # Searches run side by side, so each on one thread; and SMAC repeats itself only under one hash seed.
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    context = multiprocessing.get_context("spawn")  # peers keep global state, which a fork would copy
+    with context.Pool(os.cpu_count()) as pool:
+        for number, run in enumerate(pool.imap_unordered(searched, asked), start=1):
+            runs.append(run)
+            _write(options.out, runs)
+            print(
+                f"{number}/{len(asked)} {run['objective']} {run['method']} seed {run['seed']}: "
+                f"{run['trials']} trials, {run['epochs']} epochs, {run['real_s']:.1f} s",
+                flush=True,
+            )
+    wanted = {_key(run) for run in _asked(options)}
+    print(printed([run for run in runs if _key(run) in wanted]))
+
+
+def searched(asked: Run) -> Run:
+    """One search, run."""
+    started = time.perf_counter()
+    objective = objective_named(asked["file"], asked["seed"])
+    measured = yardstick(objective)
+    time_s = asked["time_s"] or TRAININGS * measured.full_s / asked["workers"]
+    setting = Setting(asked["workers"], asked["startup_s"], time_s)
+    method = make_method(asked["method"], objective, seed=asked["seed"], workers=setting.workers)
+    history = simulate(objective, method, setting, seed=asked["seed"])
+    incumbent = history.incumbent(time_s * np.arange(1, POINTS + 1) / POINTS)
+    return {
+        **asked,
+        "simulated_s": time_s,
+        "yardstick": asdict(measured),
+        "best_seen": max((score for score in history.noiseless if np.isfinite(score)), default=None),
+        "incumbent": [None if np.isnan(score) else round(float(score), 6) for score in incumbent],
+        "trials": history.started,
+        "epochs": len(history.times_s),
+        "method_s": round(history.method_s, 3),
+        "real_s": round(time.perf_counter() - started, 3),
+    }
+
+
+def objective_named(name: str, seed: int) -> Objective:
+    """A built-in objective, or the one in a file."""
+    return BUILT_IN[name](seed) if name in BUILT_IN else load_objective(Path(name))
+
+
+def _asked(options: argparse.Namespace) -> list[Run]:
+    """What shall be run, seed by seed, so that what is there when it is interrupted is in pairs."""
+    first, _, last = options.seeds.partition("-")
+    seeds: Sequence[int] = (
+        range(int(first), int(last) + 1) if last else range(FIRST_SEED, FIRST_SEED + int(first))
+    )
+    return [
+        {
+            "objective": Path(name).stem,
+            "file": name,
+            "method": method,
+            "seed": seed,
+            "workers": options.workers,
+            "startup_s": options.startup_s,
+            "time_s": options.time_s,
+        }
+        for place, seed in enumerate(seeds)
+        for name in options.objective
+        for method in options.methods
+        if method not in SLOW or place < max(1, len(seeds) // 2)
+    ]
+
+
+def _key(run: Run) -> tuple[Any, ...]:
+    return tuple(run[name] for name in ("file", "method", "seed", "workers", "startup_s", "time_s"))
+
+
+def _write(path: Path, runs: Sequence[Run]) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(runs))
+    partial.replace(path)
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--objective", nargs="+", default=list(BUILT_IN))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--seeds", default="20", help="how many, or FIRST-LAST")
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--startup-s", type=float, default=2.0)
+    parser.add_argument("--time-s", type=float)
+    parser.add_argument("--out", type=Path, default=Path("results/search_quality.json"))
+    return parser

@@ -1,0 +1,16 @@
+"""The search methods by name: ours and the peers."""
+
+from __future__ import annotations
+
+from benchmarks.quality.interface import MakeMethod, Method, Objective
+from benchmarks.quality.ours import Ours
+from benchmarks.quality.peers import PEERS
+
+METHODS: dict[str, MakeMethod] = {"ours": Ours, **PEERS}
+SLOW = frozenset({"optuna+asha", "syne-bohb", "neps-priorband", "smac-mf"})
+"""Those that take over 3 s to decide what a run needs: they get half of the runs."""
+
+
+def make_method(name: str, objective: Objective, *, seed: int, workers: int) -> Method:
+    """A method for one run."""
+    return METHODS[name](objective, seed=seed, workers=workers)
