@@ -3,15 +3,17 @@
     python benchmarks/search_quality.py [--objective finetuning curves hartmann FILE.py] [--methods ours ...]
         [--seeds 20] [--workers 4] [--startup-s 2] [--time-s S] [--out results/search_quality.json]
 
-A run is one search: an objective, a method and a seed, which all methods share. finetuning has a task for each
-seed (100 to 119 by default; 0 to 9 are for tuning our searcher), the others the same world with other noise.
-FILE.py holds an objective of yours: SPACE, a search space as in our YAML; MAX_EPOCHS; and
+A run is one search: an objective, a method and a seed, which all methods share. finetuning has a task for
+each seed (100 to 119 by default; 0 to 9 are for tuning our searcher), the others have other noise. FILE.py
+holds an objective of yours: SPACE, a search space as in our YAML; MAX_EPOCHS; and
 evaluate(config, seed) -> (observed, noiseless, epoch_s): two arrays of scores by epoch, higher is better, NaN
-from where it diverges, and the seconds that an epoch costs. The peers need `pip install -e '.[bench]'`.
+from where it diverges, and the seconds that an epoch costs. The peers need, in an environment of their own,
+pip install -c benchmarks/constraints.txt -e '.[bench]'.
 
-Printed: normalised regret (0: the best known, 1: a typical random configuration) of the trial whose latest score
-is the highest, without noise, at shares of the time and averaged over it, with 95% intervals over runs; then ours
-beside each peer in pairs. Runs that --out holds are not run again. Cost: 30 minutes for everything on 2 cores.
+Printed: normalised regret (0: the best known, 1: a typical random configuration) of the trial whose latest
+score is the highest, without noise, at shares of the time and averaged over it, with 95% intervals over runs;
+then ours beside each peer in pairs. Runs that --out holds are not run again.
+Cost: 30 minutes for everything on 2 cores.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # scripts are run from anywhere, and are not installed
 
-from benchmarks.quality.command import main  # noqa: E402
+from benchmarks.quality.command import main
 
 if __name__ == "__main__":
     main(__doc__)
