@@ -6,7 +6,7 @@ DIR is a folder of pictures, one folder a class; 2,000 of them are trained on an
 recipes are drawn from quality/small_nets.yaml, in turn for the two, every fourth with a second seed. Each
 training is a line of --out (default results/curves.jsonl); run again, it goes on where it stopped, and
 several may run side by side. `--pack` then writes them all to quality/curves.json.gz for the benchmark.
-Cost: 15 s a curve on one core (400: 2 hours).
+Cost: 25 s a curve on one core (400: 3 hours).
 """
 
 from __future__ import annotations
