@@ -1,4 +1,4 @@
-"""The search benchmark measures what it says: its simulator, regrets and tables, on objectives known by hand."""
+"""The search benchmark measures what it says: simulator, regrets and tables, on objectives known by hand."""
 
 from __future__ import annotations
 
