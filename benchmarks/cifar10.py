@@ -25,7 +25,8 @@ from pathlib import Path
 import torch
 
 from spaces.recipe_files import load_trial_config
-from trainables.data import Dataset, default_cache_dir, load, prepare
+from trainables.cache_dir import default_cache_dir
+from trainables.data import Dataset, load, prepare
 from trainables.loop import TrainData, train
 from trainables.runtime import Runtime
 

@@ -28,7 +28,8 @@ import torch
 from torch.nn import functional as F
 
 from spaces.recipe import Recipe
-from trainables.data import Pictures, default_cache_dir, load, prepare
+from trainables.cache_dir import default_cache_dir
+from trainables.data import Pictures, load, prepare
 from trainables.loop import TrainData, train
 from trainables.models.create import create_model, normalization
 from trainables.process import set_up

@@ -26,7 +26,8 @@ import numpy as np
 from spaces.flat import flatten, unflatten
 from spaces.recipe import Recipe
 from spaces.recipe_files import load_trial_config
-from trainables.data import Dataset, Pictures, default_cache_dir, load, prepare, read_listing
+from trainables.cache_dir import default_cache_dir
+from trainables.data import Dataset, Pictures, load, prepare, read_listing
 from trainables.evaluate import evaluate
 from trainables.loop import TrainData, train
 

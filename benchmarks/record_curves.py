@@ -27,7 +27,8 @@ from optuna.logging import WARNING, set_verbosity
 
 from spaces.space import Space
 from spaces.space_files import load_space
-from trainables.data import Pictures, default_cache_dir, load, prepare
+from trainables.cache_dir import default_cache_dir
+from trainables.data import Pictures, load, prepare
 from trainables.loop import TrainData, train
 from trainables.runtime import Runtime
 

@@ -22,7 +22,8 @@ from search.settings import class_names
 from spaces.errors import InputError
 from spaces.recipe import Recipe
 from spaces.recipe_files import load_recipe
-from trainables.data import Listing, default_cache_dir, read_listing, short_side_px
+from trainables.cache_dir import default_cache_dir
+from trainables.data import Listing, read_listing, short_side_px
 from trainables.data.demo import demo_source
 
 PICTURES = 6

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from search.trials import METRICS, Metric
+from trainables.cache_dir import default_cache_dir
 
 Count = Annotated[int, Field(ge=1)]
 COMMON_NAMES = ("train", "training", "images")
@@ -128,8 +129,6 @@ class Settings(BaseModel):
 
 def from_options(given: dict[str, Any], **defaults: Any) -> dict[str, Any]:
     """What a command line gave, as `Settings` take it, over these defaults."""
-    from trainables.data import default_cache_dir  # only now: pandas takes its time to import
-
     given = {**defaults, **given}
     given.setdefault("cache_dir", str(default_cache_dir()))
     if isinstance(given.get("classes"), str):

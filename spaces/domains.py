@@ -1,21 +1,20 @@
-"""Domains: the values that one parameter of a search space may take."""
+"""Domains: the values that one parameter of a search space may take.
+
+Optuna is imported only where it is asked for: a search starts Ray before it needs it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.trial import BaseTrial
+from typing import TYPE_CHECKING, Any, Literal
 
 from spaces.faults import Place, shown
 from spaces.recipe import Scalar
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
 
 Value = Scalar | None
 _LISTED = 4
@@ -48,6 +47,8 @@ class Range:
     @property
     def distribution(self) -> BaseDistribution:
         """The same for Optuna."""
+        from optuna.distributions import FloatDistribution, IntDistribution
+
         if self.kind == "int":
             return IntDistribution(int(self.low), int(self.high), step=int(self.step or 1))
         return FloatDistribution(self.low, self.high, log=self.kind == "log", step=self.step)
@@ -107,6 +108,8 @@ class Choice:
     @property
     def distribution(self) -> BaseDistribution:
         """The same for Optuna."""
+        from optuna.distributions import CategoricalDistribution
+
         return CategoricalDistribution(self.values)
 
     def suggest(self, trial: BaseTrial, name: str) -> Value:

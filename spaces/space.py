@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
-
-from optuna.trial import BaseTrial
+from typing import TYPE_CHECKING, Any, cast
 
 from spaces.domains import Choice, Range, Value
 from spaces.families import FAMILIES
@@ -22,6 +20,9 @@ from spaces.recipe import Recipe
 from spaces.tree import Tree
 from spaces.worlds import worlds
 from spaces.yaml_files import dump_yaml
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
 
 
 @dataclass(frozen=True)

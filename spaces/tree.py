@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from optuna.distributions import BaseDistribution
-from optuna.trial import BaseTrial
+from typing import TYPE_CHECKING, Any
 
 from spaces.domains import Choice, Fixed, Range
 from spaces.parameters import Parameter
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
 
 
 @dataclass(frozen=True)

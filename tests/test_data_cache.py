@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.commands import run_program
 from tests.pictures import BROKEN, class_folders, noise, save
+from trainables.cache_dir import default_cache_dir
 from trainables.data import (
     Cache,
     DataError,
@@ -23,7 +24,6 @@ from trainables.data import (
     cache_folder,
     decode,
     decode_each,
-    default_cache_dir,
     read_listing,
 )
 from trainables.data import cache as cache_module

@@ -7,7 +7,6 @@ from trainables.data.cache import (
     Progress,
     build_or_open,
     build_or_open_each,
-    default_cache_dir,
     short_side_px,
 )
 from trainables.data.cache_folder import Cache
@@ -34,7 +33,6 @@ __all__ = [
     "build_or_open_each",
     "decode",
     "decode_each",
-    "default_cache_dir",
     "load",
     "make_split",
     "on_canvases",

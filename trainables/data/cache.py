@@ -41,12 +41,6 @@ def short_side_px(size_px: int) -> int:
     return math.ceil(MARGIN * size_px)
 
 
-def default_cache_dir() -> Path:
-    """`$CLASSIFIER_SEARCH_CACHE`, or `~/.cache/classifier-search`."""
-    given = os.environ.get("CLASSIFIER_SEARCH_CACHE")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "classifier-search"
-
-
 def build_or_open(
     listing: Listing,
     *,
