@@ -10,9 +10,10 @@ import optuna
 import pytest
 
 from benchmarks.quality.calibration import rank_correlation, statistics
-from benchmarks.quality.finetuning import MAX_EPOCHS, finetuning, random_params, space, start
+from benchmarks.quality.finetuning import MAX_EPOCHS, finetuning, space, start
 from benchmarks.quality.finetuning_tasks import FAMILIES, Task
 from benchmarks.quality.hartmann import BIAS_AND_NOISE, OPTIMA, hartmann
+from benchmarks.quality.random_params import random_params
 from spaces.domains import Choice, Range
 
 TUNED, REPORTED = range(10), range(100, 120)
@@ -41,7 +42,7 @@ def config(**fixed: Any) -> dict[str, Any]:
 def random_curves(task: int, number: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Of random configurations: observed and noiseless, float (N, E), seconds an epoch and family, (N,)."""
     rng = np.random.default_rng(task)
-    configs = [space().drawn(random_params(rng)) for _ in range(number)]
+    configs = [space().drawn(random_params(space(), rng)) for _ in range(number)]
     found = [finetuning(task).evaluate(given, seed) for seed, given in enumerate(configs)]
     observed, noiseless, epoch_s = (np.array(column) for column in zip(*found, strict=True))
     return observed, noiseless, epoch_s, np.array([given["model.name"] for given in configs])
@@ -117,7 +118,7 @@ def test_whether_a_configuration_diverges_mostly_does_not_depend_on_the_seed() -
     rng = np.random.default_rng(0)
     shares = []
     for _ in range(200):
-        given = space().drawn(random_params(rng))
+        given = space().drawn(random_params(space(), rng))
         shares.append(np.mean([np.isnan(finetuning(1).evaluate(given, s)[0][-1]) for s in range(10)]))
     undecided = [share for share in shares if 0 < share < 1]
     assert 0 < len(undecided) < 0.15 * len(shares)
@@ -181,13 +182,13 @@ def test_tuned_and_reported_tasks_are_of_one_world() -> None:
 
 def test_as_many_parameters_are_active_as_in_a_real_space() -> None:
     rng = np.random.default_rng(0)
-    assert {len(random_params(rng)) for _ in range(500)} == {13, 14, 15, 16}
+    assert {len(random_params(space(), rng)) for _ in range(500)} == {13, 14, 15, 16}
 
 
 def test_random_parameters_are_distributed_as_optunas() -> None:
     rng = np.random.default_rng(0)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    ours = [space().drawn(random_params(rng)) for _ in range(600)]
+    ours = [space().drawn(random_params(space(), rng)) for _ in range(600)]
     theirs = [space().draw(study.ask()) for _ in range(600)]
     for name in ("optim.lr", "optim.weight_decay", "augment.strength", "freeze.epoch"):
         one, other = (np.sort([c[name] for c in configs if name in c]) for configs in (ours, theirs))
@@ -205,7 +206,7 @@ def test_a_start_is_at_its_percentile_of_its_family(family: str) -> None:
         assert params["model.name"] == family
         finals[percentile] = finetuning(2).evaluate(space().drawn(params), 0)[1][-1]
     rng = np.random.default_rng(1)
-    others = [space().drawn(random_params(rng, **{"model.name": family})) for _ in range(400)]
+    others = [space().drawn(random_params(space(), rng, **{"model.name": family})) for _ in range(400)]
     scores = np.nan_to_num([finetuning(2).evaluate(other, 0)[1][-1] for other in others], nan=-1)
     below = {
         percentile: np.mean(scores < np.nan_to_num(final, nan=-1)) for percentile, final in finals.items()

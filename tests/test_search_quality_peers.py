@@ -17,7 +17,7 @@ from benchmarks.quality.objective_files import load_tree
 from benchmarks.quality.peers import PEERS
 from benchmarks.quality.peers.continued import Continued, Request
 from benchmarks.quality.peers.plain import params, plain, varied
-from benchmarks.quality.peers.random_search import random_params
+from benchmarks.quality.random_params import random_params
 from benchmarks.quality.simulator import History, Setting, simulate
 from spaces.domains import Choice, Range
 

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.quality.finetuning import MAX_EPOCHS, finetuning, random_params, space
+from benchmarks.quality.finetuning import MAX_EPOCHS, finetuning, space
 from benchmarks.quality.finetuning_tasks import FAMILIES, Task
+from benchmarks.quality.random_params import random_params
 
 REPEATED = 4
 """Every so many simulated configurations are trained with a second seed, as the recorded ones are."""
@@ -92,7 +93,7 @@ def simulated(task: int, curves: int) -> dict[str, float]:
     rng, objective = np.random.default_rng([2028, task]), finetuning(task)
     scores, families, configurations = [], [], []
     for number in range(curves):
-        config = space().drawn(random_params(rng))
+        config = space().drawn(random_params(space(), rng))
         for seed in (0, 1) if number % REPEATED == 0 else (0,):
             scores.append(objective.evaluate(config, 2 * number + seed)[0])
             families.append(config["model.name"])
@@ -125,7 +126,7 @@ def describe(task: int, configurations: int) -> dict[str, object]:
     rng, objective = np.random.default_rng([2029, task]), finetuning(task)
     scores, families, costs_s = np.empty((configurations, MAX_EPOCHS)), [], []
     for number in range(configurations):
-        config = space().drawn(random_params(rng))
+        config = space().drawn(random_params(space(), rng))
         _, scores[number], epoch_s = objective.evaluate(config, number)
         families.append(config["model.name"])
         costs_s.append(MAX_EPOCHS * epoch_s)

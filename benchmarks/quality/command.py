@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality.interface import Objective
-from benchmarks.quality.methods import METHODS, SLOW, make_method
+from benchmarks.quality.methods import METHODS, SLOW
 from benchmarks.quality.objective_files import load_objective
 from benchmarks.quality.objectives import BUILT_IN
 from benchmarks.quality.regret import yardstick
 from benchmarks.quality.simulator import Setting, simulate
 from benchmarks.quality.tables import printed
+from search.folder import write_text
 
 FIRST_SEED = 100
 TRAININGS = 40
@@ -44,7 +45,7 @@ def main(description: str) -> None:
     with context.Pool(os.cpu_count()) as pool:
         for number, run in enumerate(pool.imap_unordered(searched, asked), start=1):
             runs.append(run)
-            _write(options.out, runs)
+            write_text(options.out, json.dumps(runs))
             print(
                 f"{number}/{len(asked)} {run['objective']} {run['method']} seed {run['seed']}: "
                 f"{run['trials']} trials, {run['epochs']} epochs, {run['real_s']:.1f} s",
@@ -61,7 +62,7 @@ def searched(asked: Run) -> Run:
     measured = yardstick(objective)
     time_s = asked["time_s"] or TRAININGS * measured.full_s / asked["workers"]
     setting = Setting(asked["workers"], asked["startup_s"], time_s)
-    method = make_method(asked["method"], objective, seed=asked["seed"], workers=setting.workers)
+    method = METHODS[asked["method"]](objective, seed=asked["seed"], workers=setting.workers)
     history = simulate(objective, method, setting, seed=asked["seed"])
     incumbent = history.incumbent(time_s * np.arange(1, POINTS + 1) / POINTS)
     return {
@@ -107,12 +108,6 @@ def _asked(options: argparse.Namespace) -> list[Run]:
 
 def _key(run: Run) -> tuple[Any, ...]:
     return tuple(run[name] for name in ("file", "method", "seed", "workers", "startup_s", "time_s"))
-
-
-def _write(path: Path, runs: Sequence[Run]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(runs))
-    partial.replace(path)
 
 
 def _parser(description: str) -> argparse.ArgumentParser:

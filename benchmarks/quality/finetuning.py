@@ -33,8 +33,7 @@ import numpy as np
 from benchmarks.quality.finetuning_tasks import FAMILIES, Task
 from benchmarks.quality.interface import Config, Objective
 from benchmarks.quality.objective_files import load_tree
-from spaces.domains import Choice, Range
-from spaces.parameters import Parameter
+from benchmarks.quality.random_params import random_params
 from spaces.tree import Tree
 
 MAX_EPOCHS = 27
@@ -202,33 +201,13 @@ def finetuning(task: int) -> Objective:
     return Objective(f"finetuning-{task}", space(), MAX_EPOCHS, evaluate)
 
 
-def random_params(rng: np.random.Generator, **fixed: Any) -> dict[str, Any]:
-    """Parameters as random search draws them, but for some values by dotted name."""
-    params: dict[str, Any] = {}
-
-    def given(parameter: Parameter, domain: Range | Choice) -> Any:
-        if parameter.path in fixed:
-            value = fixed[parameter.path]
-        elif isinstance(domain, Choice):
-            value = domain.values[rng.integers(len(domain.values))]
-        elif domain.kind == "log":
-            value = math.exp(rng.uniform(math.log(domain.low), math.log(domain.high)))
-        else:
-            value = rng.uniform(domain.low, domain.high)
-        params[parameter.name] = value
-        return value
-
-    space().values(given)
-    return params
-
-
 def start(task: int, percentile: float, family: str, *, drawn: int = 500) -> Mapping[str, Any]:
     """Parameters for a search to start from: of so many random ones of a family, those at a percentile by
     their final score without noise, where 100 is the best and those that diverge are the worst."""
     rng = np.random.default_rng([2027, task, list(FAMILIES).index(family)])
     objective, found = finetuning(task), []
     for number in range(drawn):
-        params = random_params(rng, **{"model.name": family})
+        params = random_params(space(), rng, **{"model.name": family})
         final = objective.evaluate(space().drawn(params), 0)[1][-1]
         found.append((-np.inf if np.isnan(final) else final, number, params))
     return sorted(found)[round(percentile / 100 * (drawn - 1))][2]

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.quality.interface import MakeMethod, Method, Objective
+from benchmarks.quality.interface import MakeMethod
 from benchmarks.quality.ours import Ours
 from benchmarks.quality.peers import PEERS
 
 METHODS: dict[str, MakeMethod] = {"ours": Ours, **PEERS}
 SLOW = frozenset({"optuna+asha", "syne-bohb", "neps-priorband", "smac-mf"})
 """Those that take over 3 s to decide what a run needs: they get half of the runs."""
-
-
-def make_method(name: str, objective: Objective, *, seed: int, workers: int) -> Method:
-    """A method for one run."""
-    return METHODS[name](objective, seed=seed, workers=workers)

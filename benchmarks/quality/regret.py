@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import optuna
 
 from benchmarks.quality.interface import Objective
+from benchmarks.quality.random_params import random_params
 
 RANDOM = 1_000
 """Random configurations that an objective is measured by."""
@@ -27,12 +27,10 @@ class Yardstick:
 
 def yardstick(objective: Objective, *, seed: int = 0) -> Yardstick:
     """Measures an objective."""
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    rng, space = np.random.default_rng(seed), objective.space
     finals, seconds = [], []
     for number in range(RANDOM):
-        trial = study.ask()
-        objective.space.draw(trial)
-        _, noiseless, epoch_s = objective.evaluate(objective.space.drawn(trial.params), number)
+        _, noiseless, epoch_s = objective.evaluate(space.drawn(random_params(space, rng)), number)
         finals.append(noiseless[-1])
         seconds.append(epoch_s * min(len(noiseless), 1 + int(np.isfinite(noiseless).sum())))
     scores = np.array(finals)

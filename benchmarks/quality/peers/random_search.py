@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 
 from benchmarks.quality.interface import Job, Objective
-from benchmarks.quality.peers.plain import Plain, params
-from spaces.tree import Tree
-
-
-def random_params(tree: Tree, rng: np.random.Generator) -> dict[str, Any]:
-    """A random configuration: evenly over each active parameter, on its own scale."""
-
-    def draw(name: str, entry: Plain) -> Any:
-        if entry.kind == "log":
-            return math.exp(rng.uniform(math.log(entry.low), math.log(entry.high)))
-        if entry.kind == "float":
-            return rng.uniform(entry.low, entry.high)
-        return rng.integers(int(entry.low), int(entry.high), endpoint=True)
-
-    return params(tree, draw)
+from benchmarks.quality.random_params import random_params
 
 
 class RandomSearch:

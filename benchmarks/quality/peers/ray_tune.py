@@ -16,7 +16,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.quality.interface import Job, Objective
-from benchmarks.quality.peers.random_search import random_params
+from benchmarks.quality.random_params import random_params
 
 EPOCH, SCORE = "training_iteration", "score"
 
