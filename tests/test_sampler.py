@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.samplers import RandomSampler, TPESampler
 from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState
 
+from search.policy import optuna_samplers
 from search.policy import sampler as module
-from search.policy.sampler import NothingFitsError, Sampler, _optuna_sampler, write_study
+from search.policy.sampler import NothingFitsError, Sampler, write_study
 from search.trials import METRICS, Outcome, Trial, TrialRecord
 from spaces.space import Space
 from tests.simulated import engine, epoch, finish, space
@@ -63,7 +63,7 @@ def told(sampler: Sampler, number: int, scores: list[float], outcome: Outcome) -
     entry.history = [epoch(number, place, score) for place, score in enumerate(scores, start=1)]
     entry.outcome = outcome
     sampler.tell(entry)
-    return sampler.study.trials[number]
+    return sampler.trials[number]
 
 
 @pytest.mark.parametrize(("metric", "values"), [(ACCURACY, [0.5, 0.7, 0.6]), (LOSS, [0.5, 0.3, 0.4])])
@@ -93,6 +93,22 @@ def test_a_trial_that_says_nothing_about_its_recipe_is_told_as_failed(
     assert frozen.value is None
 
 
+def test_where_the_best_weights_are_kept_the_values_are_theirs(searched: Space) -> None:
+    sampler = Sampler(searched, ACCURACY, seed=0)
+    entry = asked(sampler, 0)
+    entry.trial.recipe["keep"] = "best"
+    losses, scores = [0.5, 0.3, 0.4, 0.2], [0.5, 0.7, 0.8, 0.6]
+    entry.history = [
+        epoch(0, place, score, val_loss=loss)
+        for place, (score, loss) in enumerate(zip(scores, losses, strict=True), start=1)
+    ]
+    entry.outcome = Outcome.COMPLETE
+    sampler.tell(entry)
+    # Of the lowest validation loss so far, not the best value so far.
+    assert sampler.trials[0].intermediate_values == {1: 0.5, 2: 0.7, 3: 0.7, 4: 0.6}
+    assert sampler.trials[0].value == 0.6
+
+
 def test_a_trial_that_never_reported_can_be_told(searched: Space) -> None:
     assert told(Sampler(searched, ACCURACY, seed=0), 0, [], Outcome.FAILED).state is TrialState.FAIL
 
@@ -108,8 +124,9 @@ def test_a_diverged_trial_ranks_behind_every_other_one(searched: Space, metric: 
     told(sampler, 3, [0.0], Outcome.COMPLETE)
     told(sampler, 4, [0.1], Outcome.COMPLETE)
     order = []
+    study = optuna.create_study(direction="maximize" if metric.mode == "max" else "minimize")
     for best in range(5):  # what optuna itself counts among the best `best`
-        below, _ = _split_trials(sampler.study, sampler.study.trials, best + 1)
+        below, _ = _split_trials(study, sampler.trials, best + 1)
         order += [entry.number for entry in below if entry.number not in order]
     assert order[-1] == 0
     assert set(order[:2]) == {3, 4}
@@ -146,28 +163,33 @@ def test_suggestions_go_where_the_metric_is_good(rates: Space, metric: Any) -> N
     assert np.mean(found[25:]) < 0.5 * np.mean(found[:10])
 
 
-def test_tpe_models_the_parameters_of_a_branch_together() -> None:
-    made = _optuna_sampler(seed=0, number=0, draw=0)
-    assert isinstance(made, TPESampler)
-    assert made._multivariate
-    assert made._group
-
-
-def test_what_tpe_does_not_find_is_drawn_at_random(searched: Space, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "OF_TPE", 3)
+def test_what_the_sampler_does_not_find_is_drawn_at_random(
+    searched: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OF_SAMPLER", 3)
     monkeypatch.setattr(module, "MOST_DRAWS", 5)
+    used = []
+
+    def noted(name: str, *others: Any) -> dict[str, Any]:
+        used.append(name)
+        return optuna_samplers.suggest(name, *others)
+
+    monkeypatch.setattr(module, "suggest", noted)
 
     def drawn(refused: int) -> tuple[Any, Sampler]:
+        used.clear()
         allowed = iter([False] * refused + [True])
         sampler = Sampler(searched, ACCURACY, seed=0, fits=lambda params: next(allowed))
         return sampler.ask(0), sampler
 
-    assert isinstance(drawn(2)[1].study.sampler, TPESampler)
+    assert drawn(3)[0] != drawn(4)[0]
     params, sampler = drawn(4)
-    assert isinstance(sampler.study.sampler, RandomSampler)
-    assert params == drawn(4)[0] != drawn(3)[0]
-    assert [trial.state for trial in sampler.study.trials] == [TrialState.FAIL] * 4 + [TrialState.RUNNING]
-    with pytest.raises(NothingFitsError, match="none of 5 recipes drawn for trial 0"):
+    assert used == ["tpe"] * 3 + ["random"] * 2
+    assert params == drawn(4)[0]
+    assert [trial.state for trial in sampler.trials] == [TrialState.RUNNING]  # what was refused left nothing
+    with pytest.raises(
+        NothingFitsError, match=r"none of 5 recipes drawn for trial 0 .* is within the limits"
+    ):
         drawn(5)
 
 
@@ -229,10 +251,10 @@ def test_a_trial_that_still_runs_counts_with_what_it_took_and_nothing_else(searc
     for number in range(15):
         told(sampler, number, [0.1 * (number % 7)], Outcome.COMPLETE)
     running = asked(sampler, 15)
-    frozen = sampler.study.trials[15]
+    frozen = sampler.trials[15]
     assert frozen.state is TrialState.RUNNING
-    assert optuna.samplers.TPESampler(multivariate=True)._get_params(frozen, sampler.study) == frozen.params
     assert frozen.params == running.trial.params
+    assert frozen.system_attrs == {}
 
 
 @pytest.fixture
@@ -277,8 +299,7 @@ def test_the_copy_of_a_study_replaces_the_one_before(study_file: Path, searched:
 
 def test_a_whole_search_leaves_a_study_that_agrees_with_its_records(tmp_path: Path, searched: Space) -> None:
     driven = finish(engine(tmp_path / "records.jsonl", searched, trials=25))
-    trials = driven._sampler.study.trials
-    for entry, frozen in zip(driven.records, trials, strict=True):
+    for entry, frozen in zip(driven.records, driven._sampler.trials, strict=True):
         full = entry.outcome is Outcome.COMPLETE
         assert (frozen.state is TrialState.COMPLETE) == full == (entry.epochs_done == entry.trial.epochs)
         if full:

@@ -1,28 +1,32 @@
-"""What to try next: an Optuna sampler over a search space, with a study that tells the truth."""
+"""What to try next: a sampler over a search space, and trials that are told the truth about."""
 
 from __future__ import annotations
 
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.policy.history import History, Turn
+from search.policy.optuna_samplers import suggest
+from search.policy.unit_cube import count_of, value_at
 from search.trials import Metric, Outcome, TrialRecord
+from spaces.domains import Fixed
 from spaces.tree import Tree
 
 MOST_DRAWS = 1000
 """For a suggestion that may be tried."""
-OF_TPE = 100
-"""Of these, the first so many are TPE's. The others are random, which takes a tenth of the time: where one
-recipe in a hundred may be tried, the search does not end by bad luck."""
+OF_SAMPLER, OF_GP = 100, 3
+"""Of these, the first so many are the sampler's. The others are random, which takes a tenth of the time:
+where one recipe in a hundred may be tried, the search does not end by bad luck. A Gaussian process takes
+seconds, and mostly finds the same again."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 # Known and chosen: the grouped TPE and named metrics are "experimental" in Optuna's terms.
@@ -30,25 +34,27 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 
 
 class NothingFitsError(Exception):
-    """A space gives hardly any recipe that may be tried."""
+    """A space gives hardly any recipe that may be tried, or none that has not been tried."""
 
 
 class Sampler:
-    """Asks TPE for parameters, and keeps the study that it learns from.
+    """Suggests parameters, and keeps the trials that suggestions learn from.
 
-    TPE (Bergstra et al. 2011) in the multivariate, grouped form (Falkner et al. 2018): parameters that
-    occur together are modelled together, so a conditional space is not taken apart. The sampler is made
-    anew for each trial, seeded with the search's seed and the trial's number: a suggestion depends on
-    these and on the study alone, and a resumed search goes on as if it had never stopped. A suggestion that
-    does not fit is drawn again, up to `MOST_DRAWS` times, from another seed, and in the end at random; TPE
-    never learns of it.
+    A suggestion depends on the search's seed, the trial's number and these trials alone: a resumed search
+    goes on as if it had never stopped. What has the parameters of another trial, running or ended, or may
+    not be tried, is drawn again, up to `MOST_DRAWS` times, from another seed, and in the end at random;
+    nothing is learnt from it.
 
-    What the study is told: the score after every epoch as an intermediate value; COMPLETE, with the last
-    score, only at full length; PRUNED for a trial that was stopped; FAIL for one that says nothing
-    about its recipe (crash, time-out, memory). A diverged trial is PRUNED without any value, which TPE
-    ranks behind every other trial. A given recipe that is not in the space is not shown to it at all.
+    What a trial is said to be worth: after every epoch, as an intermediate value, the score of the weights
+    that it would come out with if it ended there. The recipe's `keep` says which: the last ones, or those of
+    the lowest validation loss (`TrialRecord.kept`). With EMA they are the averaged ones, which are what is
+    validated. COMPLETE, with the last of these values, is only a trial of full length; PRUNED one that was
+    stopped; FAIL one that says nothing about its recipe (crash, time-out, memory). A diverged trial is
+    PRUNED without any value, which ranks behind every other. A given recipe that is not in the space is not
+    taken in.
 
     Args:
+        name: One of `search.policy.sampler_names.SAMPLERS`.
         fits: Whether what these parameters give may be tried.
     """
 
@@ -58,84 +64,117 @@ class Sampler:
         metric: Metric,
         *,
         seed: int,
+        name: str = "tpe",
         fits: Callable[[Mapping[str, Any]], bool] = lambda params: True,
     ) -> None:
-        self.tree, self.metric, self.seed, self._fits = tree, metric, seed, fits
-        self.study = optuna.create_study(direction="maximize" if metric.mode == "max" else "minimize")
-        self._trials: dict[int, optuna.Trial] = {}
+        self.tree, self.metric, self.seed, self.name, self._fits = tree, metric, seed, name, fits
+        self._trials: dict[int, FrozenTrial] = {}
+        self._tried: set[frozenset[tuple[str, Any]]] = set()
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """What is known of the trials that belong to the space, by number."""
+        return [self._trials[number] for number in sorted(self._trials)]
 
     def ask(self, number: int) -> dict[str, Any]:
-        """Parameters to try as trial `number`.
+        """Parameters to try as trial `number`; no other trial has the same.
 
         Raises:
-            NothingFitsError: None of the recipes that were drawn may be tried.
+            NothingFitsError: None of the recipes that were drawn may be tried, or all have been.
         """
-        for draw in range(MOST_DRAWS):
-            self.study.sampler = _optuna_sampler(self.seed, number, draw)
-            trial = self.study.ask()
-            self.tree.draw(trial)
-            # TPE notes all that it drew, for branches too that this trial did not take, and would count them
-            # as tried while the trial runs. Only what was taken is recorded, and only that should be learnt
-            # from.
-            for name in list(trial.storage.get_trial_system_attrs(trial._trial_id)):
-                trial.storage.set_trial_system_attr(trial._trial_id, name, "")
-            if self._fits(trial.params):
-                self._trials[number] = trial
-                return trial.params
-            self.study.tell(trial, state=TrialState.FAIL)  # which TPE passes over
+        drawn = tried = 0
+        for params in self._candidates(number):
+            drawn += 1
+            if frozenset(params.items()) in self._tried:
+                tried += 1
+            elif self._fits(params):
+                self._put(number, TrialState.RUNNING, params)
+                return params
+        if tried == drawn:
+            raise NothingFitsError(f"every recipe of space {self.tree.name} has been tried")
         raise NothingFitsError(
-            f"none of {MOST_DRAWS} recipes drawn for trial {number} from space {self.tree.name} is within "
-            "the limits"
+            f"none of {drawn} recipes drawn for trial {number} from space {self.tree.name} is "
+            f"{'new and ' if tried else ''}within the limits"
         )
 
+    def _candidates(self, number: int) -> Iterator[dict[str, Any]]:
+        history = History(self.tree, self.trials, self.metric.mode)
+        own = OF_GP if self.name == "gp" else OF_SAMPLER
+        for draw in range(MOST_DRAWS):
+            yield suggest(self.name if draw < own else "random", history, Turn(self.seed, number, draw))
+        # Whether a recipe is left that nobody has drawn is not a matter of luck.
+        yield from islice(_every(self.tree), len(self._tried) + MOST_DRAWS)
+
     def restore(self, record: TrialRecord) -> None:
-        """Puts a recorded trial into the study, if it belongs there; `tell` its end after that."""
-        if not record.trial.in_space:
-            return
-        params = record.trial.params
-        self.study.add_trial(
-            optuna.trial.create_trial(
-                state=TrialState.RUNNING, params=params, distributions=self.tree.distributions(params)
-            )
-        )
-        frozen = self.study.get_trials(deepcopy=False)[-1]
-        self._trials[record.number] = optuna.Trial(self.study, frozen._trial_id)
+        """Takes in a recorded trial, if it belongs to the space; `tell` its end after that."""
+        if record.trial.in_space:
+            self._put(record.number, TrialState.RUNNING, record.trial.params)
 
     def tell(self, record: TrialRecord) -> None:
         """Takes in a trial's end, with all that it reported."""
         if not record.trial.in_space:
             return
-        trial, outcome = self._trials[record.number], record.outcome
-        trial.set_user_attr("trial", record.number)
-        trial.set_user_attr("outcome", str(outcome))
+        outcome, score = record.outcome, record.score(self.metric)
+        values = {}
         if outcome is not Outcome.DIVERGED:
             for epoch in record.history:
                 kept = record.kept(epoch.epoch)
-                trial.report(kept.metrics.get(self.metric.name, math.nan), epoch.epoch)
-        score = record.score(self.metric)
-        if outcome is Outcome.COMPLETE and score is not None:
-            self.study.tell(trial, score)
-        elif outcome in (Outcome.STOPPED, Outcome.DIVERGED):
-            self.study.tell(trial, state=TrialState.PRUNED)
-        else:
-            self.study.tell(trial, state=TrialState.FAIL)
+                values[epoch.epoch] = kept.metrics.get(self.metric.name, math.nan)
+        complete = outcome is Outcome.COMPLETE and score is not None
+        pruned = outcome is Outcome.DIVERGED or (outcome is Outcome.STOPPED and bool(values))
+        self._put(
+            record.number,
+            TrialState.COMPLETE if complete else TrialState.PRUNED if pruned else TrialState.FAIL,
+            self._trials[record.number].params,
+            value=score if complete else None,
+            intermediate_values=values,
+            user_attrs={"trial": record.number, "outcome": str(outcome)},
+        )
 
     def frozen(self, record: TrialRecord) -> FrozenTrial | None:
-        """What the study holds of a trial; None of one that it was not shown."""
-        trial = self._trials.get(record.number)
-        return None if trial is None else self.study.get_trials(deepcopy=False)[trial.number]
+        """What is known of a trial; None of one that was not shown."""
+        return self._trials.get(record.number)
+
+    def _put(self, number: int, state: TrialState, params: Mapping[str, Any], **known: Any) -> None:
+        trial = create_trial(
+            state=state, params=dict(params), distributions=self.tree.distributions(params), **known
+        )
+        trial.number = number
+        self._trials[number] = trial
+        self._tried.add(frozenset(params.items()))
 
 
-def _optuna_sampler(seed: int, number: int, draw: int) -> BaseSampler:
-    own_seed = int(np.random.SeedSequence([seed, number, draw]).generate_state(1)[0])
-    if draw >= OF_TPE:
-        return RandomSampler(seed=own_seed)
-    # With constant_liar, trials that still run count as bad ones: parallel suggestions keep apart.
-    return TPESampler(seed=own_seed, multivariate=True, group=True, constant_liar=True)
+def _every(tree: Tree) -> Iterator[dict[str, Any]]:
+    """All that can be drawn from a tree, one after the other; nothing where values cannot be counted."""
+    space = {
+        parameter.name: parameter.domain.distribution
+        for parameter in tree.parameters
+        if not isinstance(parameter.domain, Fixed)
+    }
+    counts = {name: count for name, entry in space.items() if (count := count_of(entry)) is not None}
+    if counts.keys() != space.keys():
+        return
+
+    def further(place: int, values: dict[str, Any], params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if place == len(tree.parameters):
+            yield params
+            return
+        parameter = tree.parameters[place]
+        name, path = parameter.name, parameter.path
+        if not parameter.active(values):
+            yield from further(place + 1, values, params)
+        elif isinstance(parameter.domain, Fixed):
+            yield from further(place + 1, {**values, path: parameter.domain.value}, params)
+        else:
+            for step in range(counts[name]):
+                value = value_at(space[name], (step + 0.5) / counts[name])
+                yield from further(place + 1, {**values, path: value}, {**params, name: value})
+
+    yield from further(0, dict(tree.defaults), {})
 
 
 def write_study(path: Path, name: str, sampler: Sampler, records: Iterable[TrialRecord]) -> None:
-    """Writes a copy of a sampler's study as the SQLite file that `optuna-dashboard sqlite:///PATH` opens.
+    """Writes what a sampler knows as a study, the SQLite file that `optuna-dashboard sqlite:///PATH` opens.
 
     Args:
         records: Of the trials, by number: a study that was rebuilt does not know when they ran. Those that
@@ -145,7 +184,9 @@ def write_study(path: Path, name: str, sampler: Sampler, records: Iterable[Trial
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     study = optuna.create_study(
-        storage=f"sqlite:///{partial}", study_name=name, direction=sampler.study.direction
+        storage=f"sqlite:///{partial}",
+        study_name=name,
+        direction="maximize" if sampler.metric.mode == "max" else "minimize",
     )
     study.add_trials(dated)
     study.set_metric_names([sampler.metric.name])

@@ -1,0 +1,100 @@
+"""What a suggestion depends on: the trials so far in the order of their worth, and whose turn it is."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from spaces.domains import Fixed
+from spaces.tree import Tree
+
+Space = dict[str, BaseDistribution]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Which suggestion is asked for."""
+
+    seed: int
+    """The search's."""
+    number: int
+    """The trial's."""
+    draw: int = 0
+    """What was drawn before was refused so many times."""
+
+    @cached_property
+    def own_seed(self) -> int:
+        """A seed that no other turn has."""
+        return seed_of(self.seed, self.number, self.draw)
+
+
+@dataclass(frozen=True)
+class History:
+    """What a sampler learns from.
+
+    The order of the trials is the one in which TPE ranks them: those of full length by their values; then the
+    stopped ones, by how far they came and by their values there; last the diverged ones. Samplers that know
+    neither stopped nor diverged trials are shown ranks in this order, where each of them has one.
+    """
+
+    tree: Tree
+    trials: Sequence[FrozenTrial]
+    """By number."""
+    mode: str
+    """Of the metric: `max` or `min`."""
+
+    @cached_property
+    def space(self) -> Space:
+        """All parameters that are drawn in the tree, whatever they depend on."""
+        domains = {entry.name: entry.domain for entry in self.tree.parameters}
+        return {
+            name: domain.distribution for name, domain in domains.items() if not isinstance(domain, Fixed)
+        }
+
+    @cached_property
+    def flat(self) -> Space:
+        """Those with more than one value, for samplers that know no conditions: they suggest a value for
+        each, and a trial takes those of its branch."""
+        return {name: entry for name, entry in self.space.items() if not entry.single()}
+
+    @cached_property
+    def ended(self) -> list[FrozenTrial]:
+        """The trials that say something about their recipes."""
+        return [trial for trial in self.trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+
+    @cached_property
+    def running(self) -> list[FrozenTrial]:
+        """Those that have not ended yet."""
+        return [trial for trial in self.trials if trial.state is TrialState.RUNNING]
+
+    def rank(self, trial: FrozenTrial) -> tuple[int, int, float]:
+        """A key that sorts trials that have ended from the best to the worst."""
+        sign = -1 if self.mode == "max" else 1
+        if trial.state is TrialState.COMPLETE:
+            assert trial.value is not None
+            return 0, 0, sign * trial.value
+        if not trial.intermediate_values:
+            return 2, 0, 0.0
+        epoch, value = max(trial.intermediate_values.items())
+        return 1, -epoch, math.inf if math.isnan(value) else sign * value
+
+    def modelled(self, most: int, best: int) -> list[FrozenTrial]:
+        """At most so many of the ended trials: the `best` best and the most recent others, by number."""
+        if len(self.ended) <= most:
+            return self.ended
+        kept = heapq.nsmallest(best, self.ended, key=self.rank)
+        known = {trial.number for trial in kept}
+        others = [trial for trial in self.ended[-most:] if trial.number not in known]
+        return sorted([*kept, *others[best - most :]], key=lambda trial: trial.number)
+
+
+def seed_of(*parts: int) -> int:
+    """A seed of its own for these numbers together."""
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])

@@ -1,0 +1,13 @@
+"""The samplers that a search can use, by name. No Optuna here: a command line is read before it is needed."""
+
+from __future__ import annotations
+
+SAMPLERS = {
+    "tpe": "for any space, and most of all one with conditions",
+    "gp": "for few trials that take long: it thinks for seconds over each",
+    "cmaes": "for many trials of few parameters, most of them numbers",
+    "nsga2": "for many hundred trials",
+    "random": "to compare with",
+    "qmc": "as random, more even",
+}
+"""What each is good for."""
