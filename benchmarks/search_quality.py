@@ -1,6 +1,6 @@
 """Our search beside others, with simulated workers on a simulated clock: how far from the best, and when?
 
-    python benchmarks/search_quality.py [--objective finetuning curves hartmann FILE.py] [--methods ours ...]
+    python benchmarks/search_quality.py [--objective finetuning hartmann FILE.py] [--methods ours ...]
         [--seeds 20] [--workers 4] [--startup-s 2] [--time-s S] [--out results/search_quality.json]
 
 A run is one search: an objective, a method and a seed, which all methods share. finetuning has a task for

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from search.allowance import EndedBy
+from search.budget import Budget
 from search.policy.asha import Asha, Decision
 from search.policy.sampler import NothingFitsError, Sampler
 from search.records import RecordFile
@@ -25,7 +27,7 @@ class Engine:
 
     Args:
         space: What the sampler's parameters are of.
-        trials: How many trials the search has in all.
+        budget: Says when no further trial begins, and when one that runs has to end.
         passes: Full length of a trial, in passes over the training part.
         pictures: Size of the training part.
         seed: Of the search; every trial derives its own from this and its number.
@@ -41,7 +43,7 @@ class Engine:
         asha: Asha,
         *,
         metric: Metric,
-        trials: int,
+        budget: Budget,
         passes: int,
         pictures: int,
         seed: int,
@@ -50,9 +52,11 @@ class Engine:
     ) -> None:
         self._ended = ended
         self._file, self._space, self._sampler, self._asha = file, space, sampler, asha
-        self.metric, self.trials, self.seed = metric, trials, seed
-        self.cut_short = ""
-        """Why there are fewer trials than were asked for, where there are."""
+        self.metric, self.budget, self.seed = metric, budget, seed
+        self.ended_by: EndedBy | None = None
+        """Why no further trial begins, from when on it is known. It stays: Tune does not ask again."""
+        self.nothing_fits = ""
+        """What the sampler says where it finds nothing more that may be tried."""
         self.passes, self.pictures, self.starts = passes, pictures, starts
         self._unfinished: deque[Trial] = deque()
         self._replay()
@@ -64,23 +68,36 @@ class Engine:
 
     @property
     def finished(self) -> bool:
-        """Whether all trials have ended."""
-        return len(self.records) >= self.trials and all(record.outcome for record in self.records)
+        """Whether all trials have ended, and no further one begins."""
+        return bool(self._closed()) and all(record.outcome for record in self.records)
 
     def ask(self) -> Trial | None:
-        """The next trial to run: first those that were cut off, then new ones; None when all are out.
-
-        Where the sampler finds nothing more that may be tried, the search has as many trials as it has.
-        """
-        if self._unfinished:
-            return self._unfinished.popleft()
-        number = len(self.records)
-        if number >= self.trials:
+        """The next trial to run: first those that were cut off, then new ones; None when no more begins."""
+        while self._unfinished:
+            trial = self._unfinished.popleft()
+            if self._may_go_on(trial.number):
+                return trial
+        new = None if self._closed() else self._new(len(self.records))
+        if new is None:
             return None
+        self.ended_by = self.budget.refuses(TrialRecord(new, started=0.0))
+        if self.ended_by:
+            return None
+        self._file.trial(new)
+        if new.origin == "given":
+            self._sampler.restore(self._record(new.number))
+        return new
+
+    def _closed(self) -> EndedBy | None:
+        self.ended_by = self.ended_by or self.budget.over()
+        return self.ended_by
+
+    def _new(self, number: int) -> Trial | None:
+        """A trial that is not recorded yet; None where the sampler finds nothing more that may be tried."""
         own_seed = int(np.random.SeedSequence([self.seed, number]).generate_state(2)[1])
         if number < len(self.starts):
             start = self.starts[number]
-            trial = Trial(
+            return Trial(
                 number,
                 start.recipe,
                 start.params,
@@ -89,20 +106,15 @@ class Engine:
                 origin="given",
                 source=start.source,
             )
-            self._file.trial(trial)
-            self._sampler.restore(self._record(number))
-            return trial
         try:
             params = self._sampler.ask(number)
         except NothingFitsError as fault:
-            self.trials, self.cut_short = number, str(fault)
+            self.ended_by, self.nothing_fits = EndedBy.SPACE, str(fault)
             return None
         recipe = self._space.recipe(params, epochs=self.passes)
         epochs = length_epochs(recipe, passes=self.passes, pictures=self.pictures)
         recipe = with_absolute_weights(recipe.rescaled(self.passes, epochs))
-        trial = Trial(number, recipe.to_dict(), params, own_seed, epochs)
-        self._file.trial(trial)
-        return trial
+        return Trial(number, recipe.to_dict(), params, own_seed, epochs)
 
     def report(self, epoch: Epoch) -> Decision:
         """Records an epoch and decides; on STOP the trial has ended. Epochs known already change nothing."""
@@ -112,7 +124,9 @@ class Engine:
         if epoch.epoch <= record.epochs_done:
             return Decision.CONTINUE
         self._file.epoch(epoch)
-        return self._decide(epoch)
+        if self._decide(epoch) is Decision.STOP or not self._may_go_on(epoch.trial):
+            return Decision.STOP
+        return Decision.CONTINUE
 
     def end(
         self, trial: int, outcome: Outcome, error: str | None = None, traceback: str | None = None
@@ -130,6 +144,13 @@ class Engine:
 
     def _record(self, trial: int) -> TrialRecord:
         return self._file.records.trials[trial]
+
+    def _may_go_on(self, trial: int) -> bool:
+        """Whether the budget has another epoch for a trial. Where not, it ends with the score that it has."""
+        limit = self.budget.refuses(self._record(trial))
+        if limit:
+            self.end(trial, Outcome.STOPPED, f"ended by the budget ({limit.option}), not by its score")
+        return limit is None
 
     def _decide(self, epoch: Epoch) -> Decision:
         """Enters an epoch into the rungs. On STOP the trial ends, where the records don't say so already."""

@@ -13,6 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from search.accounts import Accounts
+from search.allowance import EndedBy, span
+from search.budget import Budget
 from search.chatter import chatter_to
 from search.engine import Engine
 from search.folder import RESULTS, FolderError, SearchFolder, State
@@ -22,7 +25,9 @@ from search.policy.asha import Asha
 from search.policy.sampler import Sampler
 from search.progress import Progress
 from search.records import RecordFile
+from search.report.text import count
 from search.results import Finished, write_results
+from search.settings import Settings
 from search.tune.connection import Connection
 from search.tune.driver import StopAll, carried, run
 from search.tune.probing import measured
@@ -108,8 +113,9 @@ def refuse_changes(folder: SearchFolder, plan: Plan) -> None:
         if _lower(getattr(plan.settings, name), than=getattr(folder.settings(), name))
     ]
     done = len(folder.records().trials)
-    if plan.settings.trials < done:
-        changes.append(f"--trials {plan.settings.trials} is fewer than the {done} that it has")
+    trials = plan.settings.allowance.trials
+    if trials is not None and trials < done:
+        changes.append(f"--trials {trials} is fewer than the {done} that it has")
     if changes:
         raise FolderError(
             f"{folder.path} cannot be resumed: {'; '.join(changes)}. Trials before and after would not "
@@ -130,6 +136,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         resources = share(cluster, settings)
         if may_share(cluster, settings):
             resources = packed(resources, measured(plan, cluster, terminal), cluster, settings)
+        resources.require_an_end(settings.allowance)
         for line in resources.described():
             terminal.print(line)
         terminal.print(f"Messages of Ray go to {folder.log_file}. Ctrl-C stops and keeps what there is.")
@@ -140,14 +147,24 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         file = RecordFile(folder.records_file)
         stack.callback(file.close)
         file.session()
-        sampler = Sampler(plan.offered, settings.scored_by, seed=settings.seed, fits=plan.fits)
+        sampler = Sampler(
+            plan.offered, settings.scored_by, seed=settings.seed, name=settings.sampler, fits=plan.fits
+        )
+        accounts = Accounts(
+            file.records,
+            settings.scored_by,
+            pictures=plan.training_pictures,
+            growth=plan.retrain_pictures / plan.training_pictures,
+            workers=resources.workers,
+            gpus=resources.gpus,
+        )
         engine = Engine(
             file,
             plan.offered,
             sampler,
             Asha(settings.max_epochs, reduction=settings.reduction),
             metric=settings.scored_by,
-            trials=settings.trials,
+            budget=Budget(accounts, settings.allowance, nodes=len(cluster.nodes)),
             passes=settings.max_epochs,
             pictures=plan.training_pictures,
             seed=settings.seed,
@@ -178,15 +195,28 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
                 stop=stop,
                 tick=progress.tick,
             )
-        if engine.cut_short:
-            terminal.print(
-                f"The search ends with {engine.trials} of {settings.trials} trials: "
-                f"{escape(engine.cut_short)}. "
-                f"To go on: {settings.resume_command}, with a higher --max-params or --max-latency-ms."
-            )
         state = State.FINISHED if engine.finished else State.INTERRUPTED
-        best = write_results(folder, state, sampler=sampler)
+        if state is State.FINISHED:
+            terminal.print(escape(_said_end(engine, settings)))
+        best = write_results(folder, state, sampler=sampler, ended_by=engine.ended_by)
     return Finished(folder.path, state, best)
+
+
+def _said_end(engine: Engine, settings: Settings) -> str:
+    """Why a search has ended, and how to go on."""
+    allowed, budget, end = settings.allowance, engine.budget, engine.ended_by
+    of = "" if allowed.trials is None else f" of {allowed.trials}"
+    if end is EndedBy.SPACE:
+        more = f" To go on: {settings.resume_command}, with a higher --max-params or --max-latency-ms."
+        limited = settings.max_params is not None or settings.max_latency_ms is not None
+        return (
+            f"The search ends with {len(engine.records)}{of} trials: {engine.nothing_fits}.{more * limited}"
+        )
+    trials = f"with {count(len(engine.records), 'trial')} in {span(budget.elapsed_s)}"
+    if end is None or end is EndedBy.FAILURES:
+        return f"The search ends {trials}: too many in a row failed. The leaderboard has their errors."
+    retrain = "" if budget.retrain_s is None else f"; a retrain takes about {span(budget.retrain_s)}"
+    return f"The search ends {trials}, by {end.option} ({allowed.limits[end]}){retrain}."
 
 
 @contextlib.contextmanager

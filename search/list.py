@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
+from search.allowance import EndedBy
 from search.command import guarded, table_console
 from search.folder import RESULTS, SearchFolder, State, searches
 from search.results import winner
@@ -49,11 +50,15 @@ def _row(folder: SearchFolder) -> tuple[str, ...]:
         settings, records = folder.settings(), folder.records().all()
         best = winner(records, settings.scored_by)
         ended = sum(record.outcome is not None for record in records)
-        cut_short = folder.state is State.FINISHED and len(records) < settings.trials
+        asked = settings.allowance.trials
+        cut_short = False
+        if folder.state is State.FINISHED:
+            ended_by = folder.read_json(folder.manifest_file).get("ended_by")
+            cut_short = len(records) < (asked or 0) if ended_by is None else ended_by == EndedBy.SPACE
         return (
             folder.path.name,
             str(folder.state),
-            f"{ended}/{settings.trials}{' (no more within the limits)' * cut_short}",
+            f"{ended}{f'/{asked}' if asked else ''}{' (no further recipe)' * cut_short}",
             str(sum(len(record.history) for record in records)),
             "-" if best is None else f"{best.score(settings.scored_by):.4f} ({settings.metric})",
             settings.data or "demo",

@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
+from search.allowance import Allowance
+from search.budget import UNMEASURED_SHARE
 from search.folder import SearchFolder
 from search.limits import LimitError, within_limits
 from search.networks import Networks, load
@@ -62,6 +64,11 @@ class Plan:
     def training_pictures(self) -> int:
         """Size of the training part."""
         return int((self.prepared.split["part"] == "train").sum())
+
+    @property
+    def retrain_pictures(self) -> int:
+        """Size of all parts but test."""
+        return int((self.prepared.split["part"] != "test").sum())
 
     def fits(self, params: Mapping[str, Any]) -> bool:
         """Whether the network that these parameters give is within the limits."""
@@ -190,9 +197,10 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         ("parameters", ", ".join(sorted({parameter.path for parameter in sampled}))),
         (
             "trials",
-            f"{settings.trials} of up to {settings.max_epochs} epochs, ranked by {settings.metric}, "
-            f"seed {settings.seed}",
+            f"up to {settings.max_epochs} epochs each, suggested by {settings.sampler}, ranked by "
+            f"{settings.metric}, seed {settings.seed}",
         ),
+        ("budget", _said_budget(settings.allowance)),
         *(("tried first", _said(start)) for start in plan.starts),
         *(("left out", line) for line in _said_left_out(plan.left_out)),
         *(
@@ -203,6 +211,15 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         ),
     ]
     return lines
+
+
+def _said_budget(allowance: Allowance) -> str:
+    said = ", ".join(allowance.limits.values())
+    if len(allowance.limits) > 1:
+        said += "; the search ends by what is reached first"
+    if allowance.pays_retrain:
+        said += f"; the retrain's time is kept back of it ({UNMEASURED_SHARE:.0%} until it is measured)"
+    return said
 
 
 def _said(start: Start) -> str:

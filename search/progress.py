@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
+from search.budget import Estimate
 from search.engine import Engine
 from search.trials import Outcome, TrialRecord, ranked
 
@@ -47,6 +48,7 @@ class Progress:
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
         self._every_s = LIVE_EVERY_S if self._live else PIPED_EVERY_S
         self._last_line = clock()
+        self._told_plan: Estimate | None = None
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -68,6 +70,7 @@ class Progress:
         if self._clock() - self._last_line < self._every_s:
             return
         self._last_line = self._clock()
+        self._tell_plan()
         if self._live:
             self._live.update(self._wrapped())
         else:
@@ -78,7 +81,8 @@ class Progress:
         records = self._engine.records
         count = {outcome: sum(record.outcome is outcome for record in records) for outcome in Outcome}
         done = sum(count.values())
-        parts = [f"{done} of {self._engine.trials} trials done"]
+        trials = self._engine.budget.allowance.trials
+        parts = [f"{done}{f' of {trials}' if trials else ''} trials done"]
         details = [
             f"{number} {outcome.value.replace('_', ' ')}" for outcome, number in count.items() if number
         ]
@@ -89,9 +93,10 @@ class Progress:
         epochs = self._epochs() - self._epochs_before
         if epochs and minutes > 0:
             parts.append(f"{epochs / minutes:.1f} epochs/min")
-        left = self._minutes_left(minutes, epochs)
-        if left is not None:
+        budget = self._engine.budget
+        if (estimate := budget.estimate()) and (left := (estimate.time_s - budget.elapsed_s) / 60) > 0:
             parts.append(f"about {left:.0f} min left" if left >= 1 else "under a minute left")
+        parts += budget.used()
         best = ranked(records, self._engine.metric)[:1]
         if best and (score := best[0].score(self._engine.metric)) is not None:
             parts.append(f"best {_score(score)} (trial {best[0].number}: {main_settings(best[0])})")
@@ -103,29 +108,18 @@ class Progress:
     def _epochs(self) -> int:
         return sum(len(record.history) for record in self._engine.records)
 
-    def _minutes_left(self, minutes: float, epochs: int) -> float | None:
-        """By the epochs that an ended trial took on average; None until three have ended, and at the end.
-
-        A running trial that has already passed that average has passed rungs too, and is expected to run
-        its full length.
-        """
-        records = self._engine.records
-        ended = [record for record in records if record.outcome]
-        if len(ended) < 3 or not epochs:
-            return None
-        a_trial = sum(record.epochs_done for record in ended) / len(ended)
-        still = (self._engine.trials - len(records)) * a_trial
-        for record in records:
-            if not record.outcome:
-                done = record.epochs_done
-                still += record.trial.epochs - done if done > a_trial else a_trial - done
-        return still * minutes / epochs if still else None
+    def _tell_plan(self) -> None:
+        """Says what the search is going to come to, when that is first known and when it has changed."""
+        estimate = self._engine.budget.estimate()
+        if estimate and (self._told_plan is None or estimate.differs(self._told_plan)):
+            self._told_plan = estimate
+            self._console.print(f"plan: {estimate}")
 
     def _ended(self, record: TrialRecord) -> str:
         error = " ".join((record.error or "").split())
         what = {
             Outcome.COMPLETE: "complete",
-            Outcome.STOPPED: f"stopped after epoch {record.epochs_done}",
+            Outcome.STOPPED: f"stopped after epoch {record.epochs_done}{f': {error}' if error else ''}",
             Outcome.DIVERGED: f"diverged in epoch {record.epochs_done}",
             Outcome.OUT_OF_MEMORY: "out of memory",
             Outcome.FAILED: f"failed: {error}",

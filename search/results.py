@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from search.allowance import EndedBy
 from search.folder import SearchFolder, State
 from search.policy.sampler import Sampler, write_study
 from search.readings import count_readings
@@ -28,27 +29,36 @@ class Finished:
     """The winner; None when no trial has a score."""
 
 
-def view(folder: SearchFolder, state: State) -> SearchView:
-    """A search as its page shows it, from its folder alone."""
+def view(folder: SearchFolder, state: State, ended_by: EndedBy | None = None) -> SearchView:
+    """A search as its page shows it, from its folder alone.
+
+    Args:
+        ended_by: What is going to be in the manifest, as long as there is none.
+    """
     settings, records = folder.settings(), folder.records()
     data, metrics = folder.read_json(folder.data_file), folder.model / "metrics.json"
+    allowance = settings.allowance
+    if folder.manifest_file.exists() and (noted := folder.read_json(folder.manifest_file).get("ended_by")):
+        ended_by = EndedBy(noted)
     return SearchView(
         name=settings.name,
         metric=settings.scored_by,
         records=records.all(),
-        settings=settings.model_dump(mode="json", exclude={"cache_dir"}),
+        settings=settings.model_dump(mode="json", exclude={"cache_dir"}) | {"trials": allowance.trials},
         state=str(state),
         elapsed_s=records.elapsed_s,
         data=data,
         sessions=records.sessions,
         model=folder.read_json(metrics) if metrics.exists() else {},
         test_readings=count_readings(folder),
+        limits=allowance.limits,
+        ended_by=ended_by,
     )
 
 
-def write_page(folder: SearchFolder, state: State) -> Path:
+def write_page(folder: SearchFolder, state: State, ended_by: EndedBy | None = None) -> Path:
     """Builds leaderboard.html and leaderboard.csv from the records, at any time."""
-    return write_leaderboard(folder.path, view(folder, state))
+    return write_leaderboard(folder.path, view(folder, state, ended_by))
 
 
 def winner(records: list[TrialRecord], metric: Metric) -> TrialRecord | None:
@@ -81,12 +91,17 @@ def config_of(record: TrialRecord) -> TrialConfig:
 
 
 def write_results(
-    folder: SearchFolder, state: State, *, sampler: Sampler | None = None
+    folder: SearchFolder,
+    state: State,
+    *,
+    sampler: Sampler | None = None,
+    ended_by: EndedBy | None = None,
 ) -> TrialRecord | None:
     """Writes everything that is derived from the records; the manifest comes last.
 
     Args:
         sampler: None where nothing was sampled: there is no study then.
+        ended_by: Why a finished search began no further trial.
 
     Returns:
         The winner, if any trial has a score.
@@ -115,7 +130,8 @@ def write_results(
         "best_trial": None if best is None else best.number,
         "best_score": None if best is None else best.score(metric),
         "metric": settings.metric,
+        "ended_by": ended_by,
     }
-    write_page(folder, state)
+    write_page(folder, state, ended_by)
     folder.write_json(folder.manifest_file, manifest)
     return best

@@ -89,7 +89,8 @@ def _unfinished(folder: SearchFolder, state: State) -> str:
         what = f"this training is {state} after {done} of {settings.max_epochs} epochs."
     else:
         done = sum(record.outcome is not None for record in records)
-        what = f"this search is {state} after {done} of {settings.trials} trials."
+        of = "" if settings.allowance.trials is None else f" of {settings.allowance.trials}"
+        what = f"this search is {state} after {done}{of} trials."
     go_on = "" if state is State.RUNNING else f" Go on with it:  {settings.resume_command}"
     return f"Note: {what}{go_on}"
 

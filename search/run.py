@@ -17,7 +17,8 @@ from search.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded, hin
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.imports import uncollected
 from search.names import check_names
-from search.settings import Settings, from_options, name_after, subject
+from search.policy.sampler_names import SAMPLERS
+from search.settings import DEFAULT_TRIALS, Settings, from_options, name_after, subject
 from search.trials import METRICS
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ examples:
   python -m search.run --data ~/pictures --name mine    search; one folder of pictures for each class
   python -m search.run --name mine --resume             go on after Ctrl-C, a crash or a power cut
   python -m search.run --name mine --resume --trials 40 add trials to a finished search
+  python -m search.run --data ~/pictures --time 4h      as many trials as 4 hours leave, and the retrain
 """
 
 
@@ -92,7 +94,42 @@ def parser() -> argparse.ArgumentParser:
         help="leave out networks that take longer over one picture, measured on this machine",
     )
     how = top.add_argument_group("how much")
-    how.add_argument("--trials", metavar="N", type=int, help=f"recipes to try (default {_default('trials')})")
+    how.add_argument(
+        "--trials",
+        metavar="N",
+        type=int,
+        help=f"recipes to try (default {DEFAULT_TRIALS}, or as many as another limit allows)",
+    )
+    how.add_argument(
+        "--epochs-total",
+        metavar="N",
+        type=int,
+        help="passes over the training part that all trials together may take",
+    )
+    how.add_argument(
+        "--time",
+        metavar="4h",
+        help="for search and retrain, from the first trial on, over all sessions: 90s, 30m, 1h30m, 2d",
+    )
+    how.add_argument(
+        "--gpu-hours",
+        metavar="N",
+        type=float,
+        help="for search and retrain: the seconds of the epochs, times the GPUs that a trial reserves",
+    )
+    how.add_argument(
+        "--cost",
+        metavar="AMOUNT",
+        type=float,
+        help="for search and retrain, in any currency: the time, times the nodes of the cluster and --price",
+    )
+    how.add_argument("--price", metavar="AMOUNT", type=float, help="of one node for an hour; with --cost")
+    how.add_argument(
+        "--patience",
+        metavar="N",
+        type=int,
+        help="begin no further trial when N in a row ended, early or not, without a better score",
+    )
     how.add_argument(
         "--max-epochs",
         metavar="N",
@@ -103,6 +140,13 @@ def parser() -> argparse.ArgumentParser:
         "--metric",
         choices=sorted(METRICS),
         help="ranks trials (default {})".format(_default("metric")),
+    )
+    how.add_argument(
+        "--sampler",
+        choices=SAMPLERS,
+        help="what suggests recipes: "
+        + "; ".join(f"{name} {purpose}" for name, purpose in SAMPLERS.items())
+        + " (default {})".format(_default("sampler")),
     )
     how.add_argument(
         "--reduction",

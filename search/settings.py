@@ -7,12 +7,15 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from search.allowance import Allowance, duration_s
+from search.policy.sampler_names import SAMPLERS
 from search.trials import METRICS, Metric
 from trainables.cache_dir import default_cache_dir
 
 Count = Annotated[int, Field(ge=1)]
+DEFAULT_TRIALS = 16
 COMMON_NAMES = ("train", "training", "images")
 """Names of folders that say nothing about the pictures in them."""
 
@@ -41,11 +44,25 @@ class Settings(BaseModel):
     """A built-in space's name, or a file; None where one recipe is trained alone."""
     start_from: tuple[str, ...] = ()
     """Recipes that are tried first: built-in names, or files."""
-    trials: Count = 16
-    """How many recipes are tried."""
+    trials: Count | None = None
+    """How many recipes are tried; None: `DEFAULT_TRIALS` where nothing else ends the search."""
+    epochs_total: Count | None = None
+    """Passes over the training part, of all trials together."""
+    time: str | None = None
+    """Such as `4h`: of all sessions, with what is kept back for the retrain."""
+    gpu_hours: Annotated[float, Field(gt=0)] | None = None
+    """With what is kept back for the retrain."""
+    cost: Annotated[float, Field(gt=0)] | None = None
+    """In any currency, with what is kept back for the retrain."""
+    price: Annotated[float | None, Field(gt=0, validate_default=True)] = None
+    """Of a node an hour, in the same currency."""
+    patience: Count | None = None
+    """Trials in a row without a better score, after which no other begins."""
     max_epochs: Count = 12
     """Full length of a trial, in passes over the training part."""
     metric: str = "val_accuracy"
+    sampler: str = "tpe"
+    """What suggests recipes: a name in `SAMPLERS`."""
     seed: Annotated[int, Field(ge=0)] = 0
     classes: tuple[str, ...] | None = None
     """Takes only these classes."""
@@ -82,6 +99,27 @@ class Settings(BaseModel):
             raise ValueError(f"must be one of {', '.join(METRICS)}")
         return name
 
+    @field_validator("sampler")
+    @classmethod
+    def _a_sampler(cls, name: str) -> str:
+        if name not in SAMPLERS:
+            raise ValueError(f"must be one of {', '.join(SAMPLERS)}")
+        return name
+
+    @field_validator("time")
+    @classmethod
+    def _a_duration(cls, given: str | None) -> str | None:
+        if given is not None:
+            duration_s(given)
+        return given
+
+    @field_validator("price")
+    @classmethod
+    def _with_a_cost(cls, price: float | None, info: ValidationInfo) -> float | None:
+        if (price is None) != (info.data.get("cost") is None):
+            raise ValueError("--cost AMOUNT and --price PER-NODE-HOUR must be given together")
+        return price
+
     @field_validator("classes")
     @classmethod
     def _two_or_more(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -109,6 +147,21 @@ class Settings(BaseModel):
         return METRICS[self.metric]
 
     @property
+    def allowance(self) -> Allowance:
+        """What the search may use."""
+        others = (self.epochs_total, self.time, self.gpu_hours, self.cost, self.patience)
+        unlimited = self.trials is None and any(other is not None for other in others)
+        return Allowance(
+            trials=None if unlimited else self.trials or DEFAULT_TRIALS,
+            total_passes=self.epochs_total,
+            time_s=duration_s(self.time) if self.time else None,
+            gpu_hours=self.gpu_hours,
+            cost=self.cost,
+            price=self.price or 0.0,
+            patience=self.patience,
+        )
+
+    @property
     def alone(self) -> bool:
         """Whether one recipe is trained alone: there is no search then, and no space."""
         return self.space is None
@@ -123,7 +176,16 @@ class Settings(BaseModel):
 
         Data and space are compared by their contents, elsewhere.
         """
-        names = ("max_epochs", "metric", "seed", "classes", "min_per_class", "imports", "reduction")
+        names = (
+            "max_epochs",
+            "metric",
+            "seed",
+            "classes",
+            "min_per_class",
+            "imports",
+            "reduction",
+            "sampler",
+        )
         return {name: getattr(self, name) for name in names}
 
 

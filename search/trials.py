@@ -18,7 +18,8 @@ class Outcome(StrEnum):
     COMPLETE = "complete"
     """Ran its full length, or ended early by its own recipe's patience."""
     STOPPED = "stopped"
-    """The scheduler stopped it at a rung: its score there was too low. A result, not a failure."""
+    """The scheduler stopped it at a rung: its score there was too low. A result, not a failure. With an
+    `error` it was the search's budget that ended it, not the score."""
     DIVERGED = "diverged"
     """Its loss was no longer finite. A result: the sampler learns that this corner is bad."""
     OUT_OF_MEMORY = "out_of_memory"

@@ -8,13 +8,16 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from search.accounts import Accounts
+from search.allowance import Allowance
+from search.budget import Budget
 from search.engine import Engine
 from search.folder import SearchFolder
 from search.policy.asha import Asha, Decision
@@ -39,6 +42,9 @@ parameters:
   augment.strength: {float: [0, 1]}
   freeze.epoch: {share: [0.0, 0.5]}
 """
+
+
+ALLOWED = {field.name for field in fields(Allowance)}
 
 
 def space(folder: Path, text: str = SPACE) -> Space:
@@ -78,9 +84,13 @@ def engine(path: Path, searched: Space, **changes: Any) -> Engine:
     asked: dict[str, Any] = {"trials": 12, "passes": 9, "pictures": 160, "seed": 0, "metric": "val_accuracy"}
     asked |= changes
     metric, fits = METRICS[asked.pop("metric")], asked.pop("fits", lambda recipe: True)
+    allowance = Allowance(**{name: asked.pop(name) for name in ALLOWED & set(asked)})
+    clock, gpus = asked.pop("clock", count(1.0).__next__), asked.pop("gpus", lambda made: 0.0)
+    file = RecordFile(path, clock=clock)
+    accounts = Accounts(file.records, metric, pictures=asked["pictures"], gpus=gpus, clock=clock)
     asha = Asha(asked["passes"], reduction=3)
     return Engine(
-        RecordFile(path, clock=count(1.0).__next__),
+        file,
         searched,
         Sampler(
             searched,
@@ -90,6 +100,7 @@ def engine(path: Path, searched: Space, **changes: Any) -> Engine:
         ),
         asha,
         metric=metric,
+        budget=Budget(accounts, allowance),
         **asked,
     )
 

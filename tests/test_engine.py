@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from search import records
+from search.allowance import EndedBy
 from search.engine import Engine, length_epochs
 from search.policy import sampler
 from search.policy.asha import Decision
@@ -49,9 +50,9 @@ def assert_whole(driven: Engine, path: Path) -> None:
     assert driven.ask() is None
     events = [json.loads(line) for line in path.read_text().splitlines()]
     ends = [event["trial"] for event in events if event["event"] == "end"]
-    assert sorted(ends) == list(range(driven.trials))
+    assert sorted(ends) == list(range(len(driven.records)))
     trials = [event["trial"]["number"] for event in events if event["event"] == "trial"]
-    assert trials == list(range(driven.trials))
+    assert trials == list(range(len(driven.records)))
     epochs = [(event["trial"], event["epoch"]) for event in events if event["event"] == "epoch"]
     assert len(epochs) == len(set(epochs))
     for entry in driven.records:
@@ -234,7 +235,7 @@ def test_crashed_trials_neither_stop_the_search_nor_count_as_bad(path: Path, sea
     assert_whole(driven, path)
     outcomes = {entry.outcome for entry in driven.records}
     assert {Outcome.FAILED, Outcome.OUT_OF_MEMORY} <= outcomes
-    states = [entry.state.name for entry in driven._sampler.study.trials]
+    states = [entry.state.name for entry in driven._sampler.trials]
     for entry, state in zip(driven.records, states, strict=True):
         assert (state == "FAIL") == (entry.outcome in (Outcome.FAILED, Outcome.OUT_OF_MEMORY))
 
@@ -296,6 +297,7 @@ base:
   optim: {batch_size: 16}
   steps_per_epoch: 25
 parameters:
+  optim.lr: {log: [1.0e-4, 1.0e-2]}
   freeze.epoch: {share: [0.5, 0.5]}
 """
 
@@ -405,7 +407,7 @@ def test_a_recipe_outside_of_the_space_is_ranked_and_not_shown_to_the_sampler(
     path: Path, searched: Space
 ) -> None:
     driven = finish(engine(path, searched, starts=starts(searched), trials=8))
-    told = {frozen.user_attrs["trial"]: frozen for frozen in driven._sampler.study.trials}
+    told = {frozen.user_attrs["trial"]: frozen for frozen in driven._sampler.trials}
     assert sorted(told) == list(range(1, 8))
     assert told[1].params == driven.records[1].trial.params != {}
     for entry in driven.records[1:]:
@@ -496,8 +498,9 @@ def test_where_nothing_more_fits_the_search_ends_and_says_why(
     allowed = iter([True] * 5)
     driven = finish(engine(path, searched, fits=lambda recipe: next(allowed, False)))
     assert driven.finished
-    assert driven.trials == len(driven.records) == 5
-    assert driven.cut_short == "none of 20 recipes drawn for trial 5 from space space is within the limits"
+    assert len(driven.records) == 5
+    assert driven.ended_by is EndedBy.SPACE
+    assert driven.nothing_fits == "none of 20 recipes drawn for trial 5 from space space is within the limits"
     assert_whole(driven, path)
     # With more room it goes on.
     assert len(finish(engine(path, searched, trials=8)).records) == 8

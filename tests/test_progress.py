@@ -44,8 +44,13 @@ def searched(tmp_path: Path) -> Space:
 
 
 @pytest.fixture
-def driven(tmp_path: Path, searched: Space) -> Engine:
-    return engine(tmp_path / "records.jsonl", searched, trials=10)
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def driven(tmp_path: Path, searched: Space, clock: Clock) -> Engine:
+    return engine(tmp_path / "records.jsonl", searched, trials=10, clock=clock)
 
 
 @pytest.fixture
@@ -66,8 +71,9 @@ def begin(driven: Engine, trials: int) -> None:
         driven.ask()
 
 
-def test_the_line_says_in_plain_words_where_the_search_stands(driven: Engine, out: io.StringIO) -> None:
-    clock = Clock()
+def test_the_line_says_in_plain_words_where_the_search_stands(
+    driven: Engine, out: io.StringIO, clock: Clock
+) -> None:
     progress = Progress(driven, piped(out), clock=clock)
     assert progress.line() == "0 of 10 trials done | 0 running"
 
@@ -90,9 +96,8 @@ def test_the_line_says_in_plain_words_where_the_search_stands(driven: Engine, ou
 
 
 def test_there_is_no_time_left_before_anything_is_known_nor_when_all_is_done(
-    driven: Engine, out: io.StringIO
+    driven: Engine, out: io.StringIO, clock: Clock
 ) -> None:
-    clock = Clock()
     progress = Progress(driven, piped(out), clock=clock)
     for number in range(10):
         begin(driven, 1)
@@ -102,8 +107,8 @@ def test_there_is_no_time_left_before_anything_is_known_nor_when_all_is_done(
         assert ("left" in progress.line()) == (2 <= number < 9)
 
 
-def test_the_time_left_is_about_what_it_then_takes(driven: Engine, out: io.StringIO) -> None:
-    clock, told = Clock(), []
+def test_the_time_left_is_about_what_it_then_takes(driven: Engine, out: io.StringIO, clock: Clock) -> None:
+    told = []
     progress = Progress(driven, piped(out), clock=clock)
     for _ in Workers(1).run(driven):
         clock.now_s += 20.0  # about three things happen in an epoch
@@ -127,7 +132,7 @@ def test_the_time_left_of_a_resumed_search_goes_by_this_run_alone(
             first.report(epoch(number, place, 0.5 - number / 10))
         first.end(number, Outcome.FAILED, "no")
     clock = Clock()
-    again = engine(tmp_path / "records.jsonl", searched, trials=4)
+    again = engine(tmp_path / "records.jsonl", searched, trials=4, clock=clock)
     progress = Progress(again, piped(out), clock=clock)
     clock.now_s = 600.0
     assert "left" not in progress.line()

@@ -247,7 +247,7 @@ def test_a_search_that_ended_early_says_why_and_suggests_higher_limits():
     summary = facts.summary(view)
     assert summary.sentences[0].startswith("16 of 20 trials")
     assert summary.sentences[2].endswith(
-        "It ended early: hardly any other recipe of the space is within the limits."
+        "It ended early: hardly any other recipe of the space is new and within the limits."
     )
     assert summary.commands[-1].line == (
         "python -m search.run --name simpsons --resume --max-params 50000000 --max-latency-ms 3"

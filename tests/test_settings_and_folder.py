@@ -65,6 +65,13 @@ def hold(folder: SearchFolder) -> subprocess.Popen[str]:
     ("option", "value", "rule"),
     [
         ("--trials", "0", "greater than or equal to 1"),
+        ("--epochs-total", "0", "greater than or equal to 1"),
+        ("--time", "4", "such as 90s, 30m, 1h30m or 2d"),
+        ("--time", "0s", "such as 90s, 30m, 1h30m or 2d"),
+        ("--gpu-hours", "0", "greater than 0"),
+        ("--cost", "-1", "greater than 0"),
+        ("--price", "1", "--cost AMOUNT and --price PER-NODE-HOUR must be given together"),
+        ("--patience", "0", "greater than or equal to 1"),
         ("--max-epochs", "-3", "greater than or equal to 1"),
         ("--min-per-class", "0", "greater than or equal to 1"),
         ("--reduction", "1", "greater than or equal to 2"),
@@ -130,7 +137,7 @@ def test_without_options_the_demo_is_searched_under_a_name_of_its_own(results: P
     settings = settings_from({}, resume=False)
     assert (settings.data, settings.space) == (None, "demo")
     assert settings.name.startswith("demo-20")
-    assert (settings.trials, settings.max_epochs, settings.metric) == (16, 12, "val_accuracy")
+    assert (settings.allowance.trials, settings.max_epochs, settings.metric) == (16, 12, "val_accuracy")
 
 
 def test_pictures_are_searched_with_the_scratch_space(results: Path) -> None:
@@ -342,7 +349,7 @@ def test_the_list_shows_every_search_with_its_state(
         *("0.7500", "(val_accuracy)", "x" * 80, "demo"),
     ]
     assert second.split()[:4] == ["done", "finished", "1/2", "2"]
-    assert " ".join(third.split()).startswith("early finished 1/5 (no more within the limits) 2 0.7500")
+    assert " ".join(third.split()).startswith("early finished 1/5 (no further recipe) 2 0.7500")
 
 
 def test_the_list_goes_on_past_damaged_folders(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

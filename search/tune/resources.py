@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from search.allowance import Allowance, EndedBy
 from search.packing import Kind, Measured, form, kind, together
 from search.settings import Settings
 from search.trials import Trial
@@ -49,6 +50,22 @@ class Resources:
         """How many trials that cost so much share a GPU here."""
         return min(together(cost, cpus=self.worker.cpus), self.shared_by)
 
+    def gpus(self, trial: Trial) -> float:
+        """GPUs that a trial reserves."""
+        return self.workers * self.slot(trial).gpus
+
+    def require_an_end(self, allowance: Allowance) -> None:
+        """Makes sure that a search is not limited by GPU hours alone where it uses none.
+
+        Raises:
+            ClusterError: It would never end.
+        """
+        if set(allowance.limits) == {EndedBy.GPU_HOURS} and not self.worker.gpus:
+            raise ClusterError(
+                "--gpu-hours would never end this search: its trials get no GPU. Give --time or --trials, or "
+                "join a cluster with GPUs by --ray."
+            )
+
     def described(self) -> Iterator[str]:
         """For people, in lines."""
         worker, workers = self.worker, self.workers
@@ -75,7 +92,8 @@ def packed(
 ) -> Resources:
     """The same with GPUs shared by those that cost so much."""
     gpus = cluster.room(resources.worker.cpus, resources.worker.gpus)
-    wanted = min(settings.trials, settings.concurrency or settings.trials)
+    trials = _trials(settings)
+    wanted = min(trials, settings.concurrency or trials)
     # Ray fills one GPU before it takes the next: no more than an even share, lest others stand idle.
     shared = replace(resources, measured=measured, shared_by=math.ceil(wanted / gpus))
     most = max((shared.together(known.cost) for known in measured.values()), default=1)
@@ -105,14 +123,19 @@ def share(cluster: Cluster, settings: Settings) -> Resources:
             f"nodes of Ray have: {nodes}. Lower --workers-per-trial, --cpus-per-trial or --gpus-per-trial, "
             "or join a larger cluster with --ray."
         )
-    concurrency = min(fits, settings.trials, settings.concurrency or fits)
+    concurrency = min(fits, _trials(settings), settings.concurrency or fits)
     return Resources(concurrency, Slot(cpus, gpus), workers)
+
+
+def _trials(settings: Settings) -> int:
+    """Trials that there may be: where their number has no limit, more than any cluster has room for."""
+    return settings.allowance.trials or 10**6
 
 
 def _cpus_a_worker(cluster: Cluster, settings: Settings, gpus: float) -> float:
     """An equal share of a node's CPUs, on the node where that is least; at least one."""
     usable = [node for node in cluster.nodes if node.gpus >= gpus and node.cpus >= 1]
-    wanted = settings.concurrency or (settings.trials if gpus else TRIALS_A_NODE * len(usable))
+    wanted = settings.concurrency or (_trials(settings) if gpus else TRIALS_A_NODE * len(usable))
     a_node = math.ceil(wanted * settings.workers_per_trial / max(1, len(usable)))
     shares = []
     for node in usable:

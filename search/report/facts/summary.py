@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any, NamedTuple
 
+from search.allowance import EndedBy
 from search.report import text
 from search.report.facts.data import data_facts
 from search.report.facts.settings import FAMILY, families, family, setting_values, varied_paths
@@ -65,6 +67,7 @@ def summary(view: SearchView) -> Summary:
         _searched(view),
         _data(view),
         "" if view.alone else _ended(view, outcomes),
+        _budget(view),
         _waited(view),
         _caveat(view, best) if best and leader else "",
     )
@@ -148,16 +151,27 @@ def _data(view: SearchView) -> str:
 
 
 def _ended(view: SearchView, outcomes: dict[str, int]) -> str:
+    by_budget = sum(r.outcome is Outcome.STOPPED and r.error is not None for r in view.records)
+    outcomes = {**outcomes, "stopped": outcomes.get("stopped", 0) - by_budget, "by_budget": by_budget}
     means = {
         "stopped": "stopped early as too weak",
+        "by_budget": "ended by the budget",
         "timed_out": "timed out",
         "out_of_memory": "out of memory",
     }
-    told = ", ".join(f"{n:,} {means.get(name, name)}" for name, n in outcomes.items())
+    told = ", ".join(f"{n:,} {means.get(name, name)}" for name, n in outcomes.items() if n)
     sentences = [f"Outcomes: {told}."] if told else []
     if view.cut_short:
-        sentences.append("It ended early: hardly any other recipe of the space is within the limits.")
+        sentences.append("It ended early: hardly any other recipe of the space is new and within the limits.")
     return " ".join(sentences)
+
+
+def _budget(view: SearchView) -> str:
+    """What the search might use, where that was more than a number of trials."""
+    if not set(view.limits) - {EndedBy.TRIALS}:
+        return ""
+    said = f"Its budget: {', '.join(view.limits.values())}"
+    return f"{said}; it ended by {view.ended_by.option}." if view.ended_by else f"{said}."
 
 
 def _waited(view: SearchView) -> str:
@@ -205,8 +219,18 @@ def _commands(view: SearchView, scored: bool) -> list[Command]:
     if view.state != "finished":
         return [Command("Go on where it ended", again), *found]
     if view.cut_short:
-        return [*found, Command("Search on, within higher limits", again + _higher_limits(view))]
-    return [*found, Command("Search on", f"{again} --trials {2 * len(view.records) or 16}")]
+        higher = _higher_limits(view)
+        return [*found, *([Command("Search on, within higher limits", again + higher)] if higher else [])]
+    return [*found, Command("Search on", again + _more(view))]
+
+
+def _more(view: SearchView) -> str:
+    """Twice of what ended the search."""
+    asked = view.settings.get(view.ended_by) if view.ended_by else None
+    if not view.ended_by or not asked or view.ended_by is EndedBy.TRIALS:
+        return f" --trials {2 * len(view.records) or 16}"
+    twice = re.sub(r"[\d.]+", lambda found: f"{2 * float(found[0]):.12g}", str(asked))  # 1h30m becomes 2h60m
+    return f" {view.ended_by.option} {twice}"
 
 
 def _higher_limits(view: SearchView) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from search.allowance import EndedBy
 from search.trials import Metric, TrialRecord
 
 
@@ -34,6 +35,10 @@ class SearchView:
     """`metrics.json` of the model in `model/`; empty where there is none."""
     test_readings: int = 0
     """How often the test part has been read."""
+    limits: Mapping[EndedBy, str] = field(default_factory=dict)
+    """What ends the search, in words."""
+    ended_by: EndedBy | None = None
+    """What ended it; None where that was not noted."""
 
     @property
     def alone(self) -> bool:
@@ -43,7 +48,9 @@ class SearchView:
     @property
     def cut_short(self) -> bool:
         """Whether it ended with fewer trials than were asked for: nothing more was within the limits."""
-        return self.state == "finished" and len(self.records) < self.settings.get("trials", 0)
+        fewer = len(self.records) < (self.settings.get("trials") or 0)
+        nothing_fits = fewer if self.ended_by is None else self.ended_by is EndedBy.SPACE
+        return self.state == "finished" and nothing_fits
 
 
 def outcome_name(record: TrialRecord, state: str) -> str:

@@ -1,0 +1,151 @@
+"""What a search has used so far, and what its next epochs and the retrain of its winner are going to take."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from search.records import Records
+from search.trials import Metric, Outcome, Trial, TrialRecord
+from spaces.recipe import Recipe
+
+FAILURES = (Outcome.FAILED, Outcome.OUT_OF_MEMORY, Outcome.TIMED_OUT)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Over trials."""
+
+    trials: int = 0
+    epochs: int = 0
+    passes: float = 0.0
+    seconds: float = 0.0
+    """Of training and validation."""
+    gpu_s: float = 0.0
+    best: TrialRecord | None = None
+    """None as long as none has a score."""
+    since_best: int = 0
+    """Trials in a row that ended without a better score; none while a running one has it."""
+    failures: int = 0
+    """Trials in a row that failed."""
+
+
+class Accounts:
+    """The records of a search, added up.
+
+    Args:
+        records: Of this session's `RecordFile`; they grow.
+        pictures: Size of the training part.
+        growth: How many times as many pictures a retrain has.
+        workers: Of each trial. A retrain has one, and takes so many times as long.
+        gpus: What a trial reserves, taken for former sessions too.
+        clock: Seconds, from any start.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        metric: Metric,
+        *,
+        pictures: int,
+        growth: float = 1.0,
+        workers: int = 1,
+        gpus: Callable[[Trial], float] = lambda trial: 0.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.records, self.gpus = records, gpus
+        self._metric, self._pictures, self._growth, self._workers = metric, pictures, growth, workers
+        self._clock, self._started, self._earlier_s = clock, clock(), records.elapsed_s
+        self.ended = Sums()
+        """Over the trials that had ended at the last call of `sums`: there may be thousands of them."""
+        self.running: list[TrialRecord] = []
+        """Those that trained then, or were going to go on."""
+        self._seen = 0
+        self.earlier = self.sums()
+        """Of former sessions."""
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of the search, over all sessions, until now; time between sessions does not count."""
+        return self._earlier_s + max(0.0, self._clock() - self._started)
+
+    def pace(self, sums: Sums) -> float:
+        """Passes a second in this session."""
+        return (sums.passes - self.earlier.passes) / max(1e-9, self.elapsed_s - self._earlier_s)
+
+    def sums(self) -> Sums:
+        """Over all trials."""
+        known = [*self.running, *islice(self.records.trials.values(), self._seen, None)]
+        self._seen = len(self.records.trials)
+        self.running = [record for record in known if record.outcome is None]
+        new = [record for record in known if record.outcome is not None]
+        self.ended = self._added(self.ended, sorted(new, key=lambda record: record.ended or 0.0))
+        return self._added(self.ended, self.running)
+
+    def _added(self, sums: Sums, records: Iterable[TrialRecord]) -> Sums:
+        for record in records:
+            better = self._gain(record) > self._gain(sums.best)
+            sums = replace(
+                sums,
+                trials=sums.trials + 1,
+                epochs=sums.epochs + len(record.history),
+                passes=sums.passes + record.passes,
+                seconds=sums.seconds + record.seconds,
+                gpu_s=sums.gpu_s + record.seconds * self.gpus(record.trial),
+                best=record if better else sums.best,
+                since_best=0 if better else sums.since_best + _ended_itself(record),
+                failures=sums.failures + 1 if record.outcome in FAILURES else 0,
+            )
+        return sums
+
+    def _gain(self, record: TrialRecord | None) -> float:
+        score = None if record is None else record.score(self._metric)
+        return -math.inf if score is None else self._metric.gain(score)
+
+    def next_passes(self, record: TrialRecord) -> float:
+        """Passes of a trial's next epoch; 0 where it has none."""
+        if record.epochs_done >= record.trial.epochs:
+            return 0.0
+        if record.history:
+            return record.passes / record.epochs_done
+        recipe = Recipe.model_validate(record.trial.recipe)
+        steps = recipe.steps_per_epoch
+        return 1.0 if steps is None else steps / recipe.steps_per_pass(self._pictures)
+
+    def after(self, sums: Sums) -> tuple[float | None, float | None]:
+        """What follows the search, in seconds and in seconds of GPUs: the retrain of the best trial so far.
+
+        Without one, the longest retrain of a trial; None where nothing is measured.
+        """
+        trials = self.records.trials.values()
+        known = [sums.best] if sums.best else [record for record in trials if record.history]
+        times_s = [(self._retrain_s(record), self.gpus(record.trial)) for record in known]
+        return (
+            max((time_s * self._workers for time_s, _ in times_s), default=None),
+            max((time_s * gpus for time_s, gpus in times_s), default=None),
+        )
+
+    def _retrain_s(self, record: TrialRecord) -> float:
+        """Seconds of a retrain on as many workers as the trial had; `results.config_of` has its length.
+
+        The trial's validation, which a retrain does not have, stands for the test and the export.
+        """
+        epochs = record.kept().epoch if record.outcome is Outcome.COMPLETE else record.trial.epochs
+        growth = self._growth if record.trial.recipe.get("steps_per_epoch") is None else 1.0
+        return record.seconds / len(record.history) * epochs * growth
+
+
+def next_s(record: TrialRecord, sums: Sums) -> float:
+    """Seconds of a trial's next epoch: as its own took so far, and before there is one, as those of all."""
+    if record.history:
+        return record.seconds / len(record.history)
+    return sums.seconds / sums.epochs if sums.epochs else 0.0
+
+
+def _ended_itself(record: TrialRecord) -> bool:
+    """Whether a trial has ended, and not because a former session's budget was used up."""
+    by_budget = record.outcome is Outcome.STOPPED and record.error is not None
+    return record.outcome is not None and not by_budget

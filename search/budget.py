@@ -1,0 +1,180 @@
+"""What a search may still do within its allowance: whether a trial may begin, or go on to another epoch.
+
+All of it follows from the records and a clock, so that a resumed search goes on counting where the last one
+ended.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from search.accounts import Accounts, next_s
+from search.allowance import Allowance, EndedBy, span
+from search.report import text
+from search.trials import TrialRecord
+
+UNMEASURED_SHARE = 0.1
+"""Of a limit, what is kept back for the retrain as long as nothing is measured."""
+MOST_SHARE = 0.5
+"""Of a limit, what is kept back at most: without a search there is nothing to retrain."""
+FEWEST_ENDED = 3
+"""Trials that must have ended before others are expected to be as long."""
+MOST_FAILURES = 16
+"""Trials in a row that may fail where their number has no limit: those that fail at once use nothing up."""
+CHANGE = 0.2
+"""An estimate that differs by more than this share is worth telling again."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a search is expected to come to."""
+
+    trials: int | None
+    """None as long as too few have ended to tell."""
+    passes: float
+    time_s: float
+    retrain_s: float | None = None
+    """None where no limit has to pay for the retrain."""
+    kept_back_s: float = math.inf
+    """For the retrain, where that is all that a limit allows for it."""
+
+    def __str__(self) -> str:
+        trials = "" if self.trials is None else f"{text.count(self.trials, 'trial')}, "
+        kept = ""
+        if self.retrain_s is not None:
+            kept = f"; {span(min(self.retrain_s, self.kept_back_s))} kept back for the retrain"
+            kept += f", which takes {span(self.retrain_s)}" if self.kept_back_s < self.retrain_s else ""
+        return f"about {trials}{text.count(round(self.passes), 'epoch')} in {span(self.time_s)}{kept}"
+
+    def differs(self, told: Estimate) -> bool:
+        """Whether it is worth telling after another one."""
+        pairs = [(self.passes, told.passes), (self.time_s, told.time_s)]
+        if self.trials is not None:
+            pairs.append((self.trials, told.trials or 0))
+        return any(abs(now - before) > CHANGE * before for now, before in pairs)
+
+
+class Budget:
+    """Lets trials begin and go on, as long as their next epochs are within the allowance.
+
+    An epoch that is being trained is promised: finishing what was begun exceeds no limit on epochs. An epoch
+    that would end after the time is up, by the seconds that the trial's own took so far, is not begun; the
+    first epoch of a trial, of which nothing is known, may last longer. GPU hours go by both rules.
+
+    Args:
+        nodes: Of the cluster, taken for former sessions too: a node's price is paid for each.
+    """
+
+    def __init__(self, accounts: Accounts, allowance: Allowance, *, nodes: int = 1) -> None:
+        self.allowance, self._accounts = allowance, accounts
+        self._clocks_s = {EndedBy.TIME: allowance.time_s} if allowance.time_s else {}
+        if allowance.cost:
+            self._clocks_s[EndedBy.COST] = 3600 * allowance.cost / (allowance.price * nodes)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of the search, over all sessions, until now."""
+        return self._accounts.elapsed_s
+
+    @property
+    def retrain_s(self) -> float | None:
+        """Seconds that a retrain of the best trial so far takes, about; None where nothing is measured."""
+        return self._accounts.after(self._accounts.sums())[0]
+
+    def over(self) -> EndedBy | None:
+        """Which limit lets no further trial begin; those that run go on to their own ends."""
+        allowed, sums = self.allowance, self._accounts.sums()
+        if allowed.trials is None and self._accounts.ended.failures >= MOST_FAILURES:
+            return EndedBy.FAILURES
+        if allowed.trials is not None and sums.trials >= allowed.trials:
+            return EndedBy.TRIALS
+        if allowed.patience is not None and sums.since_best >= allowed.patience:
+            return EndedBy.PATIENCE
+        return None
+
+    def refuses(self, record: TrialRecord) -> EndedBy | None:
+        """Which limit does not let a trial, a new one or one that runs, be trained for another epoch."""
+        if record.epochs_done >= record.trial.epochs:
+            return None
+        allowed, accounts, sums = self.allowance, self._accounts, self._accounts.sums()
+        due = [*(other for other in accounts.running if other.number != record.number), record]
+        if allowed.total_passes is not None:
+            passes = sums.passes + sum(map(accounts.next_passes, due))
+            if passes > allowed.total_passes + 1e-6:  # shares of a pass do not add up exactly
+                return EndedBy.EPOCHS
+        after_s, after_gpu_s = accounts.after(sums)
+        for limit, allowed_s in self._clocks_s.items():
+            if self.elapsed_s + next_s(record, sums) > allowed_s - _kept_back(allowed_s, after_s):
+                return limit
+        if allowed.gpu_hours is not None:
+            allowed_s = 3600 * allowed.gpu_hours
+            gpu_s = sums.gpu_s + sum(next_s(other, sums) * accounts.gpus(other.trial) for other in due)
+            if gpu_s > allowed_s - _kept_back(allowed_s, after_gpu_s):
+                return EndedBy.GPU_HOURS
+        return None
+
+    def used(self) -> Iterator[str]:
+        """How much of each limit but the trials is used up, in words."""
+        allowed, sums = self.allowance, self._accounts.sums()
+        if allowed.total_passes is not None:
+            yield f"epochs {sums.passes:.0f} of {allowed.total_passes}"
+        if allowed.time_s is not None:
+            yield f"time {span(self.elapsed_s)} of {span(allowed.time_s)}"
+        if allowed.gpu_hours is not None:
+            yield f"GPU hours {sums.gpu_s / 3600:.2f} of {allowed.gpu_hours:g}"
+        if allowed.cost is not None:
+            cost = allowed.cost * self.elapsed_s / self._clocks_s[EndedBy.COST]
+            yield f"cost {cost:.2f} of {allowed.cost:g}"
+        if allowed.patience is not None:
+            yield f"no better score in {sums.since_best} of {allowed.patience} trials"
+
+    def estimate(self) -> Estimate | None:
+        """What the search is going to come to, at the pace of this session.
+
+        None as long as its running trials have not reported twice on average, and where a limit on trials
+        alone needs to know how long they are.
+        """
+        allowed, accounts, sums = self.allowance, self._accounts, self._accounts.sums()
+        ended, running, pace = accounts.ended, accounts.running, accounts.pace(sums)
+        if pace <= 0 or sums.epochs - accounts.earlier.epochs < 2 * len(running):
+            return None
+        a_trial = ended.passes / ended.trials if ended.trials >= FEWEST_ENDED else 0.0
+        due = sum(self._due(record, a_trial) for record in running) if a_trial else 0.0
+        after_s, after_gpu_s = accounts.after(sums)
+        more = []
+        if allowed.trials is not None and a_trial:
+            more.append(due + (allowed.trials - sums.trials) * a_trial)
+        if allowed.total_passes is not None:
+            more.append(allowed.total_passes - sums.passes)
+        for allowed_s in self._clocks_s.values():
+            more.append((allowed_s - _kept_back(allowed_s, after_s) - self.elapsed_s) * pace)
+        if allowed.gpu_hours is not None and sums.gpu_s:
+            allowed_s = 3600 * allowed.gpu_hours
+            left_s = allowed_s - _kept_back(allowed_s, after_gpu_s) - sums.gpu_s
+            more.append(left_s * sums.passes / sums.gpu_s)
+        if not more:
+            return None
+        passes = max(0.0, min(more))
+        return Estimate(
+            sums.trials + round(max(0.0, passes - due) / a_trial) if a_trial else None,
+            sums.passes + passes,
+            self.elapsed_s + passes / pace,
+            after_s if allowed.pays_retrain else None,
+            min((MOST_SHARE * allowed_s for allowed_s in self._clocks_s.values()), default=math.inf),
+        )
+
+    def _due(self, record: TrialRecord, a_trial: float) -> float:
+        """Passes that a running trial has before it, where an ended one had `a_trial`.
+
+        One that has come further has passed rungs too, and is expected to run its full length.
+        """
+        if record.passes <= a_trial:
+            return a_trial - record.passes
+        return self._accounts.next_passes(record) * (record.trial.epochs - record.epochs_done)
+
+
+def _kept_back(allowed: float, after: float | None) -> float:
+    """How much of a limit is kept back for what follows the search, which takes so much."""
+    return UNMEASURED_SHARE * allowed if after is None else min(MOST_SHARE * allowed, after)
