@@ -57,9 +57,10 @@ def guarded(command: Callable[[], int]) -> int:
         for error in fault.errors():
             option = "--" + str(error["loc"][0]).replace("_", "-")
             given = error["input"]
-            received = escape(",".join(given) if isinstance(given, tuple) else repr(given))
-            rule = escape(error["msg"].removeprefix("Value error, "))
-            errors.print(f"[bold red]error:[/] {option} {received}: {rule}")
+            shown = ",".join(given) if isinstance(given, tuple) else repr(given)
+            received = "" if given is None else f" {shown}"
+            rule = error["msg"].removeprefix("Value error, ")
+            errors.print(f"[bold red]error:[/] {option}{escape(received)}: {escape(rule)}")
     except InputError as fault:
         errors.print(f"[bold red]error:[/] {escape(str(fault))}")
     except KeyboardInterrupt as stop:
