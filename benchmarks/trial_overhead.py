@@ -39,8 +39,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from rich.console import Console
 
 from search import experiment
-from search.engine import length_epochs
 from search.folder import SearchFolder
+from search.lengths import length_epochs
 from search.plan import Plan, make_plan
 from search.settings import Settings
 from search.trials import Outcome

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from search.lengths import length_passes
 from search.records import Records
 from search.trials import Metric, Outcome, Trial, TrialRecord
 from spaces.recipe import Recipe
@@ -88,6 +89,7 @@ class Accounts:
     def _added(self, sums: Sums, records: Iterable[TrialRecord]) -> Sums:
         for record in records:
             better = self._gain(record) > self._gain(sums.best)
+            ended_itself = record.outcome is not None and not record.ended_by_budget
             sums = replace(
                 sums,
                 trials=sums.trials + 1,
@@ -96,7 +98,7 @@ class Accounts:
                 seconds=sums.seconds + record.seconds,
                 gpu_s=sums.gpu_s + record.seconds * self.gpus(record.trial),
                 best=record if better else sums.best,
-                since_best=0 if better else sums.since_best + _ended_itself(record),
+                since_best=0 if better else sums.since_best + ended_itself,
                 failures=sums.failures + 1 if record.outcome in FAILURES else 0,
             )
         return sums
@@ -112,8 +114,7 @@ class Accounts:
         if record.history:
             return record.passes / record.epochs_done
         recipe = Recipe.model_validate(record.trial.recipe)
-        steps = recipe.steps_per_epoch
-        return 1.0 if steps is None else steps / recipe.steps_per_pass(self._pictures)
+        return length_passes(recipe, epochs=1, pictures=self._pictures)
 
     def after(self, sums: Sums) -> tuple[float | None, float | None]:
         """What follows the search, in seconds and in seconds of GPUs: the retrain of the best trial so far.
@@ -143,9 +144,3 @@ def next_s(record: TrialRecord, sums: Sums) -> float:
     if record.history:
         return record.seconds / len(record.history)
     return sums.seconds / sums.epochs if sums.epochs else 0.0
-
-
-def _ended_itself(record: TrialRecord) -> bool:
-    """Whether a trial has ended, and not because a former session's budget was used up."""
-    by_budget = record.outcome is Outcome.STOPPED and record.error is not None
-    return record.outcome is not None and not by_budget

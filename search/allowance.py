@@ -32,6 +32,16 @@ class EndedBy(StrEnum):
         return f"--{self.replace('_', '-')}"
 
 
+def lacked_recipes(ended_by: EndedBy | None, trials: int, asked: int | None) -> bool:
+    """Whether a finished search of so many trials ended for want of recipes.
+
+    Args:
+        ended_by: As its manifest says; None in those of before, when nothing else ended a search early.
+        asked: Trials that it was to have; None: their number has no limit.
+    """
+    return trials < (asked or 0) if ended_by is None else ended_by is EndedBy.SPACE
+
+
 @dataclass(frozen=True)
 class Allowance:
     """What a search may use. None: no such limit."""

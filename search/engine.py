@@ -13,11 +13,11 @@ import numpy as np
 
 from search.allowance import EndedBy
 from search.budget import Budget
+from search.lengths import length_epochs
 from search.policy.asha import Asha, Decision
 from search.policy.sampler import NothingFitsError, Sampler
 from search.records import RecordFile
 from search.trials import Epoch, Metric, Outcome, Start, Trial, TrialRecord
-from spaces.recipe import Recipe
 from spaces.recipe_files import with_absolute_weights
 from spaces.space import Space
 
@@ -178,17 +178,3 @@ class Engine:
         for record in self.records:
             if record.outcome is None:
                 self._unfinished.append(record.trial)
-
-
-def length_epochs(recipe: Recipe, *, passes: int, pictures: int) -> int:
-    """How many of a recipe's epochs make so many passes over a training part of so many pictures."""
-    if recipe.steps_per_epoch is None:
-        return passes
-    return math.ceil(passes * recipe.steps_per_pass(pictures) / recipe.steps_per_epoch)
-
-
-def length_passes(recipe: Recipe, *, epochs: int, pictures: int) -> float:
-    """How many passes over a training part of so many pictures a recipe's epochs make."""
-    if recipe.steps_per_epoch is None:
-        return epochs
-    return epochs * recipe.steps_per_epoch / recipe.steps_per_pass(pictures)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.engine import length_epochs
 from search.folder import FolderError, SearchFolder
+from search.lengths import length_epochs
 from search.results import config_of, winner
 from search.training import DivergedError, Heard, fit, write_model
 from search.trials import TrialRecord

@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from search import records
+from search.allowance import EndedBy
 from search.records import Records
 from search.settings import Settings
 from spaces.errors import InputError
@@ -121,6 +122,12 @@ class SearchFolder:
             yield
         finally:
             self._lock.release()
+
+    @property
+    def ended_by(self) -> EndedBy | None:
+        """Why the search begins no further trial; None as long as its manifest does not say."""
+        noted = self.read_json(self.manifest_file).get("ended_by") if self.manifest_file.exists() else None
+        return EndedBy(noted) if noted else None
 
     @property
     def state(self) -> State:

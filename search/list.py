@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from search.allowance import EndedBy
+from search.allowance import lacked_recipes
 from search.command import guarded, table_console
 from search.folder import RESULTS, SearchFolder, State, searches
 from search.results import winner
@@ -51,10 +51,7 @@ def _row(folder: SearchFolder) -> tuple[str, ...]:
         best = winner(records, settings.scored_by)
         ended = sum(record.outcome is not None for record in records)
         asked = settings.allowance.trials
-        cut_short = False
-        if folder.state is State.FINISHED:
-            ended_by = folder.read_json(folder.manifest_file).get("ended_by")
-            cut_short = len(records) < (asked or 0) if ended_by is None else ended_by == EndedBy.SPACE
+        cut_short = folder.state is State.FINISHED and lacked_recipes(folder.ended_by, len(records), asked)
         return (
             folder.path.name,
             str(folder.state),

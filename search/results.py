@@ -38,8 +38,6 @@ def view(folder: SearchFolder, state: State, ended_by: EndedBy | None = None) ->
     settings, records = folder.settings(), folder.records()
     data, metrics = folder.read_json(folder.data_file), folder.model / "metrics.json"
     allowance = settings.allowance
-    if folder.manifest_file.exists() and (noted := folder.read_json(folder.manifest_file).get("ended_by")):
-        ended_by = EndedBy(noted)
     return SearchView(
         name=settings.name,
         metric=settings.scored_by,
@@ -52,7 +50,7 @@ def view(folder: SearchFolder, state: State, ended_by: EndedBy | None = None) ->
         model=folder.read_json(metrics) if metrics.exists() else {},
         test_readings=count_readings(folder),
         limits=allowance.limits,
-        ended_by=ended_by,
+        ended_by=folder.ended_by or ended_by,
     )
 
 

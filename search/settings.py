@@ -92,18 +92,12 @@ class Settings(BaseModel):
     """Bound of all decoded pictures in `cache_dir`, in 10^9 bytes, on each node: enough for 375,000 pictures
     of 224 px with sides of 4:3, and a small part of most disks."""
 
-    @field_validator("metric")
+    @field_validator("metric", "sampler")
     @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in METRICS:
-            raise ValueError(f"must be one of {', '.join(METRICS)}")
-        return name
-
-    @field_validator("sampler")
-    @classmethod
-    def _a_sampler(cls, name: str) -> str:
-        if name not in SAMPLERS:
-            raise ValueError(f"must be one of {', '.join(SAMPLERS)}")
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        names = list(METRICS if info.field_name == "metric" else SAMPLERS)
+        if name not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
         return name
 
     @field_validator("time")

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter
 
-from search.engine import length_epochs, length_passes
 from search.folder import FolderError, SearchFolder
+from search.lengths import length_epochs, length_passes
 from search.networks import Networks
 from search.settings import Settings
 from search.trials import Start

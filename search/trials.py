@@ -145,6 +145,11 @@ class TrialRecord:
         return self.trial.number
 
     @property
+    def ended_by_budget(self) -> bool:
+        """Whether it was stopped because the search's budget was used up, not for its score."""
+        return self.outcome is Outcome.STOPPED and self.error is not None
+
+    @property
     def epochs_done(self) -> int:
         """Epochs reported so far."""
         return self.history[-1].epoch if self.history else 0

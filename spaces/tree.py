@@ -25,6 +25,15 @@ class Tree:
     defaults: Mapping[str, Any]
     """The values where no parameter is active, by dotted name; some may be missing."""
 
+    @property
+    def domains(self) -> dict[str, Range | Choice]:
+        """Those of all parameters that are drawn, by name, whatever they depend on."""
+        return {
+            parameter.name: parameter.domain
+            for parameter in self.parameters
+            if not isinstance(parameter.domain, Fixed)
+        }
+
     def draw(self, trial: BaseTrial) -> dict[str, Any]:
         """Asks a trial for the active parameters only.
 
@@ -59,11 +68,7 @@ class Tree:
         Raises:
             ValueError: One of them is not a parameter of this tree, or out of its range.
         """
-        known = {
-            parameter.name: parameter.domain
-            for parameter in self.parameters
-            if not isinstance(parameter.domain, Fixed)
-        }
+        known = self.domains
         found: dict[str, BaseDistribution] = {}
         for name, value in params.items():
             if name not in known:

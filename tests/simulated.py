@@ -47,6 +47,16 @@ parameters:
 ALLOWED = {field.name for field in fields(Allowance)}
 
 
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self, now_s: float = 0.0) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 def space(folder: Path, text: str = SPACE) -> Space:
     """The space in a text."""
     file = folder / "space.yaml"

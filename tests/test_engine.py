@@ -13,7 +13,8 @@ import pytest
 
 from search import records
 from search.allowance import EndedBy
-from search.engine import Engine, length_epochs
+from search.engine import Engine
+from search.lengths import length_epochs
 from search.policy import sampler
 from search.policy.asha import Decision
 from search.trials import METRICS, Epoch, Outcome, Start, Trial, ranked

@@ -14,7 +14,7 @@ from search.engine import Engine
 from search.progress import PIPED_EVERY_S, Progress, main_settings
 from search.trials import Outcome
 from spaces.space import Space
-from tests.simulated import Workers, engine, epoch, record, space, trial
+from tests.simulated import Clock, Workers, engine, epoch, record, space, trial
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -26,16 +26,6 @@ parameters:
   optim.lr: {log: [1.0e-4, 1.0e-2]}
   augment.strength: {float: [0, 1]}
 """
-
-
-class Clock:
-    """Seconds that pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from search.trials import METRICS, Outcome, TrialRecord
 from search.tune.cluster import ClusterError
 from search.tune.resources import Resources
 from spaces.space import Space
-from tests.simulated import Workers, engine, epoch, finish, record, search_folder, space, trial
+from tests.simulated import Clock, Workers, engine, epoch, finish, record, search_folder, space, trial
 from trainables.worker import Slot
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -35,19 +35,9 @@ ACCURACY = METRICS["val_accuracy"]
 FOREVER = {"trials": None, "seed": 0}
 
 
-class Clock:
-    """Seconds that pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture
@@ -77,7 +67,7 @@ def budget_of(entries: list[TrialRecord], clock: Clock | None = None, **options:
     """The budget of a search with these trials."""
     records = Records(trials={entry.number: entry for entry in entries})
     allowed = {name: options.pop(name) for name in list(options) if name in Allowance.__dataclass_fields__}
-    options = {"pictures": 160, "clock": clock or Clock(), **options}
+    options = {"pictures": 160, "clock": clock or Clock(1000.0), **options}
     nodes = options.pop("nodes", 1)
     return Budget(Accounts(records, ACCURACY, **options), Allowance(**allowed), nodes=nodes)
 

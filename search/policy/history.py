@@ -12,7 +12,6 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from spaces.domains import Fixed
 from spaces.tree import Tree
 
 Space = dict[str, BaseDistribution]
@@ -53,10 +52,7 @@ class History:
     @cached_property
     def space(self) -> Space:
         """All parameters that are drawn in the tree, whatever they depend on."""
-        domains = {entry.name: entry.domain for entry in self.tree.parameters}
-        return {
-            name: domain.distribution for name, domain in domains.items() if not isinstance(domain, Fixed)
-        }
+        return {name: domain.distribution for name, domain in self.tree.domains.items()}
 
     @cached_property
     def flat(self) -> Space:

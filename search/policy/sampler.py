@@ -103,7 +103,7 @@ class Sampler:
         for draw in range(MOST_DRAWS):
             yield suggest(self.name if draw < own else "random", history, Turn(self.seed, number, draw))
         # Whether a recipe is left that nobody has drawn is not a matter of luck.
-        yield from islice(_every(self.tree), len(self._tried) + MOST_DRAWS)
+        yield from islice(_every(history), len(self._tried) + MOST_DRAWS)
 
     def restore(self, record: TrialRecord) -> None:
         """Takes in a recorded trial, if it belongs to the space; `tell` its end after that."""
@@ -144,13 +144,9 @@ class Sampler:
         self._tried.add(frozenset(params.items()))
 
 
-def _every(tree: Tree) -> Iterator[dict[str, Any]]:
+def _every(history: History) -> Iterator[dict[str, Any]]:
     """All that can be drawn from a tree, one after the other; nothing where values cannot be counted."""
-    space = {
-        parameter.name: parameter.domain.distribution
-        for parameter in tree.parameters
-        if not isinstance(parameter.domain, Fixed)
-    }
+    tree, space = history.tree, history.space
     counts = {name: count for name, entry in space.items() if (count := count_of(entry)) is not None}
     if counts.keys() != space.keys():
         return

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from spaces.domains import Choice, Fixed, Range
+from spaces.domains import Choice, Range
 from spaces.parameters import Parameter
 from spaces.tree import Tree
 
@@ -32,11 +32,7 @@ def plain(domain: Range | Choice) -> Plain:
 
 def varied(tree: Tree) -> dict[str, Plain]:
     """Those with more than one value, by their names for Optuna, without their conditions."""
-    found = {
-        parameter.name: plain(parameter.domain)
-        for parameter in tree.parameters
-        if not isinstance(parameter.domain, Fixed)
-    }
+    found = {name: plain(domain) for name, domain in tree.domains.items()}
     return {name: entry for name, entry in found.items() if entry.low < entry.high}
 
 

@@ -151,7 +151,7 @@ def _data(view: SearchView) -> str:
 
 
 def _ended(view: SearchView, outcomes: dict[str, int]) -> str:
-    by_budget = sum(r.outcome is Outcome.STOPPED and r.error is not None for r in view.records)
+    by_budget = sum(record.ended_by_budget for record in view.records)
     outcomes = {**outcomes, "stopped": outcomes.get("stopped", 0) - by_budget, "by_budget": by_budget}
     means = {
         "stopped": "stopped early as too weak",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from search.allowance import EndedBy
+from search.allowance import EndedBy, lacked_recipes
 from search.trials import Metric, TrialRecord
 
 
@@ -48,9 +48,8 @@ class SearchView:
     @property
     def cut_short(self) -> bool:
         """Whether it ended with fewer trials than were asked for: nothing more was within the limits."""
-        fewer = len(self.records) < (self.settings.get("trials") or 0)
-        nothing_fits = fewer if self.ended_by is None else self.ended_by is EndedBy.SPACE
-        return self.state == "finished" and nothing_fits
+        asked = self.settings.get("trials")
+        return self.state == "finished" and lacked_recipes(self.ended_by, len(self.records), asked)
 
 
 def outcome_name(record: TrialRecord, state: str) -> str:
