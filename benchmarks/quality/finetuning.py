@@ -153,7 +153,10 @@ def _curve(task: Task, config: Config) -> _Curve:
     slowed = 10 ** ((-0.15 if above > 0 else -0.55) * above)
     slowed *= (1 + 0.7 * augmented) * (config["optim.batch_size"] / 32) ** 0.25
 
-    speed = np.sqrt(rate)
+    # Until the optimizer's averages and the head have settled, hardly anything is learned.
+    traits = [above / 2, decay / 3, config["augment.strength"], _drop(config), level / 2]
+    started = task.start.epochs(np.array([*traits, math.log10(config["optim.batch_size"]) / 0.9]))
+    speed = np.sqrt(rate) * (1 - np.exp(-((_EPOCHS / started) ** 2)))
     unlearned = (1 + np.cumsum(speed * whole) / (luck.tau * slowed)) ** -luck.alpha
     learned = _sigmoid(level - held_down - overfit) * (1 - unlearned)
     if frozen:
