@@ -114,7 +114,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--objective", nargs="+", default=list(BUILT_IN))
+    parser.add_argument("--objective", nargs="+", default=["finetuning", "curves", "hartmann"])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--seeds", default="20", help="how many, or FIRST-LAST")
     parser.add_argument("--workers", type=int, default=4)
