@@ -18,12 +18,12 @@ _HUGE = 2**53  # whole numbers from here on do not fit a float
 
 
 def parse_domain(given: Mapping[str, Any]) -> tuple[Domain | None, list[Fault]]:
-    """Reads one parameter's mapping, of which `when` is left to the caller.
+    """Reads one parameter's mapping, of which `when` and `prior` are left to the caller.
 
     Returns:
         The domain, or None where there is none to be had; what is wrong, with places inside the mapping.
     """
-    known = (*KINDS, "step", "when")
+    known = (*KINDS, "step", "when", "prior")
     faults = [
         Fault((key,), "is not known in a parameter", value, name_hint(key, known))
         for key, value in given.items()
@@ -69,7 +69,8 @@ def is_value(value: Any) -> bool:
     return value is None or isinstance(value, str)
 
 
-def _is_number(value: Any, kind: str) -> bool:
+def is_number(value: Any, kind: str) -> bool:
+    """Whether a range of this kind can hold this value."""
     allowed = int if kind == "int" else (int, float)
     return isinstance(value, allowed) and not isinstance(value, bool) and is_value(value)
 
@@ -93,7 +94,7 @@ def _choice_faults(value: Any) -> list[Fault]:
 
 def _range_faults(kind: str, value: Any, step: Any, has_step: bool) -> list[Fault]:
     number = "whole numbers" if kind == "int" else "finite numbers"
-    if not isinstance(value, list) or len(value) != 2 or not all(_is_number(end, kind) for end in value):
+    if not isinstance(value, list) or len(value) != 2 or not all(is_number(end, kind) for end in value):
         return [Fault((kind,), f"must be [low, high], two {number}", value)]
     low, high = value
     faults = []
@@ -103,7 +104,7 @@ def _range_faults(kind: str, value: Any, step: Any, has_step: bool) -> list[Faul
         faults.append(Fault((kind,), "must have low over 0, as the scale is logarithmic", value))
     if kind == "share" and not 0 <= low <= high <= 1:
         faults.append(Fault((kind,), "must be within 0 and 1", value))
-    if has_step and not (_is_number(step, kind) and step > 0):
+    if has_step and not (is_number(step, kind) and step > 0):
         faults.append(Fault(("step",), f"must be one of the {number} over 0", step))
     elif has_step and not faults and (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)):
         faults.append(Fault(("step",), f"must divide the range from {low} to {high} evenly", step))

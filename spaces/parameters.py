@@ -8,6 +8,7 @@ from typing import Any
 
 from spaces.domains import Domain, Value, same
 from spaces.faults import Place
+from spaces.priors import Prior
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Parameter:
     """Dotted names in the recipe, with the values that each may have for this parameter to be active."""
     place: Place
     """Where the space file has it."""
+    prior: Prior | None = None
 
     def active(self, values: Mapping[str, Any]) -> bool:
         """Whether it applies, given a recipe's values by dotted name as far as they are known."""
@@ -35,4 +37,5 @@ class Parameter:
     def to_dict(self) -> dict[str, Any]:
         """As a space file has it."""
         when = {path: list(allowed) for path, allowed in self.when.items()}
-        return {**self.domain.to_dict(), **({"when": when} if when else {})}
+        prior = {"prior": self.prior.to_dict()} if self.prior else {}
+        return {**self.domain.to_dict(), **prior, **({"when": when} if when else {})}

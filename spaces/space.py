@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from spaces.domains import Choice, Range, Value
+from spaces.domains import Choice, Range, Value, takes
 from spaces.families import FAMILIES
 from spaces.faults import shown
 from spaces.flat import ARGS, flatten, unflatten
@@ -96,7 +96,8 @@ class Space(Tree):
     def without(self, is_lost: Callable[[Parameter, Value], bool]) -> Space:
         """The same space without these values of its parameters, wherever there are others.
 
-        Of whole numbers only the lowest and the highest can be left out.
+        Of whole numbers only the lowest and the highest can be left out. A prior on a value that is left out
+        goes with it.
         """
         parameters = []
         for parameter in self.parameters:
@@ -106,7 +107,10 @@ class Space(Tree):
                 domain = Choice(tuple(left))
             elif left and isinstance(domain, Range):
                 domain = replace(domain, low=cast(int, left[0]), high=cast(int, left[-1]))
-            parameters.append(replace(parameter, domain=domain))
+            prior = parameter.prior
+            if prior and domain.values is not None and not takes(domain.values, prior.centre):
+                prior = None
+            parameters.append(replace(parameter, domain=domain, prior=prior))
         return replace(self, parameters=tuple(parameters))
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ The form of a file, by example:
       optim.lr:                 # alternatives: their conditions exclude each other
         - {log: [3e-4, 1e-2], when: {model.name: plain_cnn}}
         - {log: [1e-4, 3e-3], when: {model.name: [vgg4_cnn]}}
-      loss.label_smoothing: {float: [0, 0.2]}
+      loss.label_smoothing: {float: [0, 0.2], prior: {centre: 0.1, confidence: low}}
       freeze.epoch: {share: [0, 0.5]}           # of the trial's full length
 
 All conditions of a `when` must hold; a list means any of its values. In a choice of networks `resnet*` stands
@@ -34,6 +34,7 @@ from spaces.faults import Fault, Place, name_hint, near_misses
 from spaces.flat import ARGS, flatten, is_recipe_path, recipe_paths
 from spaces.network_checks import name_faults
 from spaces.parameters import Parameter
+from spaces.priors import parse_prior
 from spaces.space import Space
 from spaces.space_checks import check_combinations, field_faults
 from spaces.wildcards import as_written, expand_choices, expand_conditions
@@ -161,8 +162,12 @@ def _parse_parameter(
     if "when" in entry:
         when, found = parse_when(entry["when"])
         faults += found
+    prior = None
+    if "prior" in entry and domain is not None:
+        prior, found = parse_prior(entry["prior"], domain)
+        faults += found
     if domain is None or faults:
         return None, [fault.under(*place) for fault in faults]
-    return Parameter(path, name, domain, when, place), [
+    return Parameter(path, name, domain, when, place, prior), [
         fault.under(*place) for fault in field_faults(path, domain, extra_models)
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spaces.domains import Choice, Fixed, Range
 from spaces.parameters import Parameter
+from spaces.priors import Prior
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -33,6 +34,11 @@ class Tree:
             for parameter in self.parameters
             if not isinstance(parameter.domain, Fixed)
         }
+
+    @property
+    def priors(self) -> dict[str, Prior]:
+        """What the user believes of parameters, by their names."""
+        return {parameter.name: parameter.prior for parameter in self.parameters if parameter.prior}
 
     def draw(self, trial: BaseTrial) -> dict[str, Any]:
         """Asks a trial for the active parameters only.

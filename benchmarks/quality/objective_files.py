@@ -13,6 +13,7 @@ from spaces.domain_files import parse_domain
 from spaces.faults import Fault, SpaceError
 from spaces.flat import flatten
 from spaces.parameters import Parameter
+from spaces.priors import parse_prior
 from spaces.tree import Tree
 from spaces.yaml_files import parse_yaml
 
@@ -55,11 +56,13 @@ def load_tree(space: str | Path | Mapping[str, Any], name: str) -> Tree:
         for index, entry in enumerate(alternatives):
             domain, found = parse_domain(entry)
             when, more = parse_when(entry["when"]) if "when" in entry else ({}, [])
+            has_prior = domain is not None and "prior" in entry
+            prior, wrong = parse_prior(entry["prior"], domain) if has_prior else (None, [])
             place = ("parameters", path, index) if isinstance(entries, list) else ("parameters", path)
-            faults += [fault.under(*place) for fault in [*found, *more]]
+            faults += [fault.under(*place) for fault in [*found, *more, *wrong]]
             if domain is not None:
                 called = f"{path}@{index + 1}" if len(alternatives) > 1 else path
-                parameters.append(Parameter(path, called, domain, when, place))
+                parameters.append(Parameter(path, called, domain, when, place, prior))
     defaults = flatten(data.get("base", {}))
     parameters = settle_conditions(parameters, defaults, set(), faults)
     if faults:

@@ -22,6 +22,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.policy.history import History, Space, Turn, seed_of
+from search.policy.priors import Given, with_priors
 from search.policy.unit_cube import place_of, value_at
 
 TPE_MODELS, TPE_BEST = 500, 25
@@ -35,13 +36,10 @@ GENERATIONS = 30
 POPULATION = 20
 """Trials of a generation of NSGA-II. Optuna's 50 are more than many searches have in all."""
 
-Given = Callable[[str, BaseDistribution], Any]
-"""What a suggestion has for a parameter of this name."""
-
 
 def suggest(name: str, history: History, turn: Turn) -> dict[str, Any]:
     """Parameters for a trial: those that are active together."""
-    given, params = SAMPLERS[name](history, turn), {}
+    given, params = with_priors(SAMPLERS[name](history, turn), history, turn), {}
 
     def value(parameter: Any, domain: Any) -> Any:
         distribution = history.space[parameter.name]
