@@ -15,6 +15,7 @@ from search.allowance import EndedBy
 from search.budget import Budget
 from search.lengths import length_epochs
 from search.policy.asha import Asha, Decision
+from search.policy.audit import Audit
 from search.policy.sampler import NothingFitsError, Sampler
 from search.records import RecordFile
 from search.trials import Epoch, Metric, Outcome, Start, Trial, TrialRecord
@@ -32,6 +33,8 @@ class Engine:
         pictures: Size of the training part.
         seed: Of the search; every trial derives its own from this and its number.
         starts: What the first trials try; the sampler's suggestions come after these.
+        audit: Share of the trials that the rule would stop that runs on as controls; see `Audit`.
+        scored: Gives a trial's new epoch what trials are ranked by, where training does not report it.
         ended: Hears the number of each trial that has ended, after it is recorded.
     """
 
@@ -48,9 +51,11 @@ class Engine:
         pictures: int,
         seed: int,
         starts: Sequence[Start] = (),
+        audit: float = 0.0,
+        scored: Callable[[TrialRecord, Epoch], Epoch] = lambda record, epoch: epoch,
         ended: Callable[[int], None] = lambda trial: None,
     ) -> None:
-        self._ended = ended
+        self._ended, self._scored = ended, scored
         self._file, self._space, self._sampler, self._asha = file, space, sampler, asha
         self.metric, self.budget, self.seed = metric, budget, seed
         self.ended_by: EndedBy | None = None
@@ -58,6 +63,7 @@ class Engine:
         self.nothing_fits = ""
         """What the sampler says where it finds nothing more that may be tried."""
         self.passes, self.pictures, self.starts = passes, pictures, starts
+        self._audit = Audit(audit, seed=seed)
         self._unfinished: deque[Trial] = deque()
         self._replay()
 
@@ -123,6 +129,7 @@ class Engine:
             return Decision.STOP
         if epoch.epoch <= record.epochs_done:
             return Decision.CONTINUE
+        epoch = self._scored(record, epoch)
         self._file.epoch(epoch)
         if self._decide(epoch) is Decision.STOP or not self._may_go_on(epoch.trial):
             return Decision.STOP
@@ -163,9 +170,18 @@ class Engine:
         decision = self._asha.report(epoch.trial, epoch.passes, gain)
         if math.isfinite(gain) and epoch.epoch >= self._record(epoch.trial).trial.epochs:
             return Decision.CONTINUE  # its full length: there is nothing left to stop
+        if decision is Decision.STOP and math.isfinite(gain) and self._runs_on(epoch):
+            return Decision.CONTINUE
         if decision is Decision.STOP:
             self.end(epoch.trial, Outcome.STOPPED)
         return decision
+
+    def _runs_on(self, epoch: Epoch) -> bool:
+        """Whether a trial that the rule would stop is a control, or becomes one now."""
+        record = self._record(epoch.trial)
+        if record.outcome is None and record.control is None and self._audit.takes(self._file.records.stops):
+            self._file.control(epoch.trial, epoch.passes)
+        return record.control is not None
 
     def _replay(self) -> None:
         """Rebuilds study and rungs. A decision that was due when the driver died is taken now."""

@@ -169,6 +169,8 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             pictures=plan.training_pictures,
             seed=settings.seed,
             starts=plan.starts,
+            scored=plan.scored,
+            audit=settings.audit,
             # The state of a trial that has ended is needed no more, and of a large network it is large.
             ended=lambda trial: checkpoint_file(folder.checkpoints, trial).unlink(missing_ok=True),
         )

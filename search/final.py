@@ -127,14 +127,12 @@ def retrain(
         raise DivergedError(
             f"{fault} No model was written. Try another --seed, or retrain another trial with --trial."
         ) from fault
-    metric = folder.settings().scored_by
-    score = choice.trial.score(metric) if choice.trial else None
     write_model(
         folder,
         fitted,
         out,
         runtime=runtime,
         trial=choice.trial.number if choice.trial else None,
-        search_score=None if score is None else {metric.name: score},
+        search_score=folder.settings().all_objectives.values(choice.trial) if choice.trial else None,
     )
     return out

@@ -36,12 +36,12 @@ class Limited:
 
 
 def within_limits(space: Space, networks: Networks, console: Console) -> Limited:
-    """The space without what is over the limits.
+    """The space without what is over the limits. Networks are measured here where anything asks for it.
 
     Raises:
         LimitError: Nothing fits.
     """
-    if not networks.limited:
+    if not networks.needed:
         return Limited(space, [])
     found = variants(space)
     with bars(console) as bar:
@@ -60,7 +60,7 @@ def within_limits(space: Space, networks: Networks, console: Console) -> Limited
             f"nothing of space {space.name} is within the limits: {'; '.join(told)}. Raise --max-params or "
             "--max-latency-ms, or take another --space."
         )
-    if not found.whole and networks.max_latency_ms is not None:
+    if not found.whole and networks.timed:
         told.append(
             "there are so many networks that only the smallest and the largest were timed; the others are "
             "when first drawn, beside running trials, which makes them look slower"

@@ -48,7 +48,8 @@ def _row(folder: SearchFolder) -> tuple[str, ...]:
     """A search in cells; one whose files are damaged is listed with what is wrong."""
     try:
         settings, records = folder.settings(), folder.records().all()
-        best = winner(records, settings.scored_by)
+        metric = settings.scored_by
+        best = winner(records, metric)
         ended = sum(record.outcome is not None for record in records)
         asked = settings.allowance.trials
         cut_short = folder.state is State.FINISHED and lacked_recipes(folder.ended_by, len(records), asked)
@@ -57,7 +58,7 @@ def _row(folder: SearchFolder) -> tuple[str, ...]:
             str(folder.state),
             f"{ended}{f'/{asked}' if asked else ''}{' (no further recipe)' * cut_short}",
             str(sum(len(record.history) for record in records)),
-            "-" if best is None else f"{best.score(settings.scored_by):.4f} ({settings.metric})",
+            "-" if best is None else f"{best.score(metric):.4f} ({metric.name})",
             settings.data or "demo",
             settings.space or " ".join(("recipe", *settings.start_from)),
         )

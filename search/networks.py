@@ -1,9 +1,9 @@
-"""How large and how slow the networks of a search are, measured once each, against its hard limits."""
+"""How large and how slow the networks of a search are, measured once each: for its limits and objectives."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from search.folder import FolderError, write_text
+from search.report.text import amount
 from search.variants import identity, key
 from spaces.recipe import Recipe
 from trainables.models.size import latency_ms, parameters
@@ -36,6 +37,7 @@ class Networks:
         classes: How many the networks tell apart.
         device: Where they are timed.
         known: What was measured before, such as `load` returns.
+        counted: The fields of `Measured` that count in the search beside any limits.
     """
 
     def __init__(
@@ -46,16 +48,19 @@ class Networks:
         classes: int,
         device: torch.device,
         known: Iterable[Measured] = (),
+        counted: Collection[str] = (),
     ) -> None:
         self.max_params, self.max_latency_ms = max_params, max_latency_ms
-        self.classes, self._device = classes, device
+        self.classes, self._device, self._counted = classes, device, counted
+        self.timed = max_latency_ms is not None or "latency_ms" in counted
+        """Whether networks are timed."""
         self._known = {key(measured.network): measured for measured in known}
         self._file: Path | None = None
 
     @property
-    def limited(self) -> bool:
-        """Whether there are limits at all."""
-        return self.max_params is not None or self.max_latency_ms is not None
+    def needed(self) -> bool:
+        """Whether networks are measured at all."""
+        return self.max_params is not None or self.timed or bool(self._counted)
 
     def fits(self, recipe: Recipe) -> bool:
         """Whether the recipe's network is within the limits."""
@@ -63,7 +68,7 @@ class Networks:
 
     def excess(self, recipe: Recipe) -> str:
         """What is too much of the recipe's network, such as `44.5M parameters, over 25M`; else nothing."""
-        if not self.limited:
+        if not self.needed:
             return ""
         found = self._measured(recipe)
         if self._too_many(found.parameters):
@@ -72,10 +77,15 @@ class Networks:
             return f"{found.latency_ms:.1f} ms a picture on {self._device.type}, over {self.max_latency_ms:g}"
         return ""
 
+    def costs(self, recipe: Recipe) -> dict[str, float]:
+        """What counts of the recipe's network, which is within the limits."""
+        found = asdict(self._measured(recipe)) if self._counted else {}
+        return {field: found[field] for field in self._counted}
+
     def keep_in(self, path: Path) -> None:
         """Writes what is known to a file, and from now on whatever is measured."""
         self._file = path
-        if self.limited:
+        if self.needed:
             text = json.dumps([asdict(measured) for measured in self._known.values()], indent=1)
             write_text(path, text + "\n")
 
@@ -83,7 +93,7 @@ class Networks:
         network = identity(recipe)
         known = self._known.get(key(network))
         count = parameters(recipe, self.classes) if known is None else known.parameters
-        wanted = self.max_latency_ms is not None and not self._too_many(count)
+        wanted = self.timed and not self._too_many(count)
         if known is None or (wanted and known.latency_ms is None):
             latency = latency_ms(recipe, self.classes, self._device) if wanted else None
             known = self._known[key(network)] = Measured(network, count, latency)
@@ -107,10 +117,3 @@ def load(path: Path) -> list[Measured]:
         return [Measured(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, TypeError, ValueError) as fault:
         raise FolderError(f"{path} does not hold the sizes of networks: {fault}") from fault
-
-
-def amount(count: int) -> str:
-    """A number of parameters as `--max-params` takes it: `950`, `312.4k`, `44.55M`."""
-    if count < 1_000:
-        return str(count)
-    return f"{count / 1e3:.4g}k" if count < 999_950 else f"{count / 1e6:.4g}M"

@@ -18,7 +18,7 @@ from search.pictures import decode_for, ready_pictures
 from search.rehearsal import Tried, check_losses, fetch_weights, rehearse
 from search.settings import Settings
 from search.starting import Named, built_in_recipes, own_recipes, starts, stored_starts
-from search.trials import Start
+from search.trials import Epoch, Start, TrialRecord
 from search.variants import variants
 from spaces.domains import Value
 from spaces.parameters import Parameter
@@ -74,6 +74,11 @@ class Plan:
         """Whether the network that these parameters give is within the limits."""
         return self.networks.fits(self.offered.recipe(params, epochs=self.settings.max_epochs))
 
+    def scored(self, record: TrialRecord, epoch: Epoch) -> Epoch:
+        """An epoch that a trial reports, with what the search's objectives make of it."""
+        costs = self.networks.costs(Recipe.model_validate(record.trial.recipe))
+        return self.settings.all_objectives.scored(record, epoch, costs)
+
 
 def make_plan(settings: Settings, console: Console, *, before: SearchFolder | None = None) -> Plan:
     """Checks all that can be checked, decodes the pictures, and gets the weights to start from.
@@ -111,6 +116,7 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
         classes=classes,
         device=Runtime().resolved_device(),
         known=load(before.networks_file) if before else (),
+        counted=settings.all_objectives.of_networks,
     )
     limited = within_limits(possible, networks, console)
     offered, left_out = limited.space, dict[str, str]()
@@ -193,13 +199,18 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
     lines += [
         ("space", f"{plan.space.name}: {plan.space.description}"),
         ("networks", ", ".join(plan.offered.model_names())),
-        *(("over the limit", line) for line in plan.over_limits),
+        *(("measured", line) for line in plan.over_limits),
         ("parameters", ", ".join(sorted({parameter.path for parameter in sampled}))),
+        *(
+            ("prior", f"{name} around {prior.centre} ({prior.confidence})")
+            for name, prior in plan.space.priors.items()
+        ),
         (
             "trials",
             f"up to {settings.max_epochs} epochs each, suggested by {settings.sampler}, ranked by "
-            f"{settings.metric}, seed {settings.seed}",
+            f"{settings.scored_by.name}, seed {settings.seed}",
         ),
+        *([("objectives", settings.all_objectives.definition)] if settings.objectives else []),
         ("budget", _said_budget(settings.allowance)),
         *(("tried first", _said(start)) for start in plan.starts),
         *(("left out", line) for line in _said_left_out(plan.left_out)),

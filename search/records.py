@@ -1,8 +1,9 @@
 """The records of a search: one append-only file of JSON lines, the truth from which all else is derived.
 
 Each line is one event: `session` (the driver started), `trial` (a trial was decided on), `epoch`,
-`retry` (its process was lost, it starts again from its checkpoint) and `end`. A line counts once its
-newline is written; a torn last line, left by a killed driver, is dropped at the next start.
+`control` (the stopping rule would have stopped it, and it runs on), `retry` (its process was lost, it starts
+again from its checkpoint) and `end`. A line counts once its newline is written; a torn last line, left by a
+killed driver, is dropped at the next start.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ class Records:
         """Seconds that drivers have spent on this search, over all sessions."""
         return sum(last - start for start, last in self.sessions)
 
+    @property
+    def stops(self) -> int:
+        """How many trials the stopping rule has stopped, or would have stopped, had they been no controls."""
+        return sum(entry.ended_by_rule or entry.control is not None for entry in self.trials.values())
+
     def all(self) -> list[TrialRecord]:
         """The trials by number."""
         return [self.trials[number] for number in sorted(self.trials)]
@@ -68,6 +74,8 @@ class Records:
             if epoch.epoch > record.epochs_done:
                 record.history.append(epoch)
                 self.order.append(epoch)
+        elif kind == "control":
+            record.control = float(event["passes"])
         elif kind == "retry":
             record.retries += 1
         elif kind == "end":
@@ -133,6 +141,10 @@ class RecordFile:
         """A trial reported an epoch; one that is already recorded is not written again."""
         if epoch.epoch > self.records.trials[epoch.trial].epochs_done:
             self._append({"event": "epoch", **asdict(epoch)})
+
+    def control(self, trial: int, passes: float) -> None:
+        """The stopping rule would have stopped a trial at so many passes; it runs on as a control."""
+        self._append({"event": "control", "trial": trial, "passes": passes})
 
     def retry(self, trial: int) -> None:
         """A trial's process was lost; it starts again from its checkpoint."""

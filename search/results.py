@@ -41,6 +41,7 @@ def view(folder: SearchFolder, state: State, ended_by: EndedBy | None = None) ->
     return SearchView(
         name=settings.name,
         metric=settings.scored_by,
+        objectives=settings.all_objectives if settings.objectives else None,
         records=records.all(),
         settings=settings.model_dump(mode="json", exclude={"cache_dir"}) | {"trials": allowance.trials},
         state=str(state),
@@ -111,10 +112,11 @@ def write_results(
         score = best.score(metric)
         split = folder.read_json(folder.settings_file).get("split")
         config = config_of(best).model_copy(update={"split": Split.model_validate(split) if split else None})
+        about = f" It has {settings.all_objectives.said(best)}." if settings.objectives else ""
         config.save(
             folder.best_file,
             f"The best trial of search {settings.name}: trial {best.number}, {metric.title} {score:.4f} "
-            f"after {best.epochs_done} of {best.trial.epochs} epochs.\n"
+            f"after {best.epochs_done} of {best.trial.epochs} epochs.{about}\n"
             f"Train it for real: python -m search.retrain {folder.path}",
         )
     if sampler is not None:
@@ -127,7 +129,7 @@ def write_results(
         "trials": len(records),
         "best_trial": None if best is None else best.number,
         "best_score": None if best is None else best.score(metric),
-        "metric": settings.metric,
+        "metric": metric.name,
         "ended_by": ended_by,
     }
     write_page(folder, state, ended_by)

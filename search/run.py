@@ -17,6 +17,7 @@ from search.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded, hin
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.imports import uncollected
 from search.names import check_names
+from search.objectives import COSTS, EXAMPLE, WEIGHT
 from search.policy.sampler_names import SAMPLERS
 from search.settings import DEFAULT_TRIALS, Settings, from_options, name_after, subject
 from search.trials import METRICS
@@ -142,6 +143,12 @@ def parser() -> argparse.ArgumentParser:
         help="ranks trials (default {})".format(_default("metric")),
     )
     how.add_argument(
+        "--objectives",
+        metavar="COST:WEIGHT,...",
+        help=f"costs that count beside the metric ({', '.join(COSTS)}), each with by how much a tenfold "
+        f"of it makes a score worse (default {WEIGHT}; 0: it is only shown), such as {EXAMPLE}",
+    )
+    how.add_argument(
         "--sampler",
         choices=SAMPLERS,
         help="what suggests recipes: "
@@ -153,6 +160,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         type=int,
         help=f"at each rung one trial in N goes on (default {_default('reduction')})",
+    )
+    how.add_argument(
+        "--audit",
+        metavar="SHARE",
+        type=float,
+        help="of the trials that would be stopped, this share, at least one, runs on to measure what "
+        f"stopping costs; 0: none (default {_default('audit')})",
     )
     how.add_argument(
         "--seed",
@@ -314,6 +328,8 @@ def _say_result(console: Console, finished: Any, settings: Settings) -> None:
             f"Best: trial {best.number}, {metric.title} {best.score(metric):.4f} "
             f"({escape(main_settings(best))})",
         )
+        if settings.objectives:
+            console.print(f"It has {settings.all_objectives.said(best)}.")
     if finished.state is State.INTERRUPTED:
         console.print(f"Go on with it:  {settings.resume_command}")
     if best is not None:

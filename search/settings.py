@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from search.allowance import Allowance, duration_s
+from search.objectives import Objectives, weights
 from search.policy.sampler_names import SAMPLERS
 from search.trials import METRICS, Metric
 from trainables.cache_dir import default_cache_dir
@@ -61,6 +62,8 @@ class Settings(BaseModel):
     max_epochs: Count = 12
     """Full length of a trial, in passes over the training part."""
     metric: str = "val_accuracy"
+    objectives: Annotated[dict[str, float], BeforeValidator(weights)] = {}
+    """What counts beside the metric: the weights of costs, by their names in `search.objectives.COSTS`."""
     sampler: str = "tpe"
     """What suggests recipes: a name in `SAMPLERS`."""
     seed: Annotated[int, Field(ge=0)] = 0
@@ -75,6 +78,8 @@ class Settings(BaseModel):
     """Slower networks are not tried, by the milliseconds that one picture takes on this machine."""
     reduction: Annotated[int, Field(ge=2)] = 3
     """At each rung one trial in so many goes on."""
+    audit: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Of the trials that would be stopped there, the share that runs on as controls; 0: none."""
     concurrency: Count | None = None
     """Trials at a time; None: as many as fit."""
     workers_per_trial: Count = 1
@@ -137,8 +142,13 @@ class Settings(BaseModel):
 
     @property
     def scored_by(self) -> Metric:
-        """The metric that ranks trials."""
-        return METRICS[self.metric]
+        """The metric that ranks trials: with the costs of the objectives in it."""
+        return self.all_objectives.scored_by
+
+    @property
+    def all_objectives(self) -> Objectives:
+        """The metric, and the costs that count beside it."""
+        return Objectives(METRICS[self.metric], self.objectives)
 
     @property
     def allowance(self) -> Allowance:
@@ -173,11 +183,13 @@ class Settings(BaseModel):
         names = (
             "max_epochs",
             "metric",
+            "objectives",
             "seed",
             "classes",
             "min_per_class",
             "imports",
             "reduction",
+            "audit",
             "sampler",
         )
         return {name: getattr(self, name) for name in names}

@@ -138,6 +138,9 @@ class TrialRecord:
     traceback: str | None = None
     retries: int = 0
     """How often it was started again because its process or machine was lost."""
+    control: float | None = None
+    """Passes over the training part at which the stopping rule would have stopped it: it runs on as a control
+    of the rule. None: it is no control."""
 
     @property
     def number(self) -> int:
@@ -148,6 +151,11 @@ class TrialRecord:
     def ended_by_budget(self) -> bool:
         """Whether it was stopped because the search's budget was used up, not for its score."""
         return self.outcome is Outcome.STOPPED and self.error is not None
+
+    @property
+    def ended_by_rule(self) -> bool:
+        """Whether the stopping rule ended it, for its score."""
+        return self.outcome is Outcome.STOPPED and self.error is None
 
     @property
     def epochs_done(self) -> int:

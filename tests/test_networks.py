@@ -14,7 +14,8 @@ from search import networks as module
 from search import variants as variants_module
 from search.folder import FolderError
 from search.limits import LimitError, within_limits
-from search.networks import Networks, amount, load
+from search.networks import Networks, load
+from search.report.text import amount
 from search.variants import identity, named, variants
 from spaces.recipe import Recipe
 from spaces.space import Space
@@ -142,7 +143,7 @@ def test_parameters_are_those_of_the_network_for_the_real_number_of_classes() ->
 
 def test_without_limits_nothing_is_measured(timed: list[int], tmp_path: Path) -> None:
     free = networks()
-    assert not free.limited
+    assert not free.needed
     assert free.fits(recipe(256))
     free.keep_in(tmp_path / "networks.json")
     assert timed == []

@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 from safetensors.torch import save_file
 
-from search import experiment, rehearsal, run
+from search import experiment, networks, rehearsal, run
 from search.experiment import refuse_changes
 from search.folder import FolderError, SearchFolder
 from search.limits import LimitError
 from search.plan import Plan, describe, make_plan
 from search.run import settings_from
-from search.trials import Start
+from search.trials import Epoch, Start, Trial, TrialRecord
 from search.tune.cluster import Cluster, Node
 from search.tune.connection import Connection
 from search.variants import variants
@@ -191,6 +191,30 @@ def test_what_is_over_the_limits_is_neither_offered_nor_tried(
         refuse_changes(folder, plan_of(max_params="9k"))
     assert run.main(["--name", "mine", "--resume", "--dry-run"]) == 0
     assert "width 64) at 16 px" in capsys.readouterr().out
+
+
+def test_what_counts_of_every_network_is_measured_before_the_search_and_told(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        networks, "latency_ms", lambda recipe, classes, device: recipe.model.args["width"] / 4
+    )
+    plan = plan_of(objectives="latency:0.05,params", start_from=["own.yaml"])
+    assert ("objectives", plan.settings.all_objectives.definition) in describe(plan)
+    assert any(
+        "ranked by penalised_val_accuracy" in line for what, line in describe(plan) if what == "trials"
+    )
+    folder = begun(plan, monkeypatch)
+    known = {entry["network"]["model.args.width"]: entry for entry in folder.read_json(folder.networks_file)}
+    assert {8, 12, 64} <= set(known)
+    made = TrialRecord(Trial(0, plan.starts[0].recipe, {}, seed=0, epochs=3), started=0.0)
+    reported = Epoch(0, 1, 1.0, {"val_accuracy": 0.5, "epoch_s": 1.0})
+    monkeypatch.setattr(networks, "latency_ms", lambda *arguments: pytest.fail("it was measured before"))
+    metrics = plan.scored(made, reported).metrics
+    assert metrics["latency_ms"] == known[12]["latency_ms"] == 3.0
+    assert metrics["parameters"] == known[12]["parameters"]
+    with pytest.raises(FolderError, match=r"objectives was \{'latency': 0.05, 'params': 0.02\} and is \{\}"):
+        refuse_changes(folder, plan_of(before=folder))
 
 
 def test_a_search_that_has_nothing_within_its_limits_does_not_start(

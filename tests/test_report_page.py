@@ -21,7 +21,7 @@ from search.report.page import csv_text, script_json, write_leaderboard
 from search.report.rows import trial_yaml
 from search.trials import METRICS, Outcome, Trial
 from spaces.recipe import Recipe
-from tests.synthetic import HOSTILE, synthetic_search, synthetic_view
+from tests.synthetic import EPOCHS, HOSTILE, synthetic_search, synthetic_view
 
 
 class _Reader(html.parser.HTMLParser):
@@ -63,6 +63,13 @@ def _without_reports():
     return [record]
 
 
+def _with_controls():
+    records = copy.deepcopy(synthetic_search(24))
+    for record in records[1::5]:
+        record.control = 1.0 if record.history else None
+    return records
+
+
 def _alone_records(name):
     (record,) = copy.deepcopy(synthetic_search(1))
     if name == "diverged":
@@ -78,6 +85,7 @@ ODD = {
     "all failed": synthetic_view([synthetic_search()[6], synthetic_search()[12]], state="interrupted"),
     "still running": synthetic_view(_unfinished(), state="running"),
     "driver died before a report": synthetic_view(_without_reports(), state="cut off"),
+    "with controls": synthetic_view(_with_controls(), settings={"max_epochs": EPOCHS, "reduction": 3}),
     "ranked by loss": synthetic_view(metric=METRICS["val_loss"]),
     "no settings": synthetic_view(settings={}, data={}),
     "only given trials": synthetic_view(
@@ -91,7 +99,7 @@ def test_the_page_of_an_odd_search_is_whole_and_has_every_trial(tmp_path, view):
     page = _read(write_leaderboard(tmp_path, view))
     assert len(page.rows) == len(view.records)
     assert f">{view.state}<" in (tmp_path / "leaderboard.html").read_text()
-    assert [tag for tag, _ in page.tags].count("section") == 7
+    assert [tag for tag, _ in page.tags].count("section") == 8
 
 
 def test_the_table_of_the_page_equals_the_csv(tmp_path):

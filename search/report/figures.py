@@ -117,7 +117,7 @@ def slice_of(setting: Setting, metric: Metric, palette: dict[str, str], scores: 
     The y axis spans `scores`, the same for all settings of a search, so that figures can be compared.
     """
     figure = empty_figure(height=230, metric=metric.name)
-    figure.update_yaxes(range=span(scores, log=not text.is_share(metric.name)))
+    figure.update_yaxes(range=span(scores, log=text.is_log(metric.name)))
     names = [] if setting.numeric else choices(setting.values)
     groups: dict[tuple[str, str], list[int]] = {}
     for i, key in enumerate(zip(setting.families, setting.outcomes, strict=True)):
@@ -192,7 +192,7 @@ def best_over_time(found: Sequence[BestSoFar], metric: Metric, palette: dict[str
     figure = empty_figure(height=360, x=f"{unit} of searching", y=metric.title, metric=metric.name)
     figure.update_xaxes(rangemode="tozero")
     if found:
-        figure.update_yaxes(range=span([point.score for point in found], not text.is_share(metric.name)))
+        figure.update_yaxes(range=span([point.score for point in found], text.is_log(metric.name)))
     figure.add_scatter(
         x=[point.seconds / size for point in found],
         y=[point.best for point in found],

@@ -77,6 +77,7 @@ def page_text(view: SearchView, table: pd.DataFrame) -> str:
         columns=rows.columns(table, view),
         rows=rows.rows(table, view, palette),
         sections=sections,
+        stopping=facts.stopping(view),
         figures_json=script_json(sections.plain_figures()),
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         scripts=[Markup(source) for source in scripts],

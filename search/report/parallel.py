@@ -31,7 +31,7 @@ def parallel_coordinates(settings: Sequence[Setting], metric: Metric, palette: d
     ordered = sorted(trials, key=lambda t: -metric.gain(scores[t]))
     best = set(ordered[: min(MOST_BOLD, math.ceil(len(ordered) / 10))])
     heights = [_heights(setting) for setting in settings]
-    log = not text.is_share(metric.name)
+    log = text.is_log(metric.name)
     top = Setting(metric.title, [scores[t] for t in trials], [], trials, [], [], numeric=True, log=log)
     axes = [*settings, top]
     heights.append(_heights(top))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from search.objectives import COSTS
 from search.report import text
 from search.report.facts import SearchView
 from search.trials import TrialRecord
@@ -36,7 +37,8 @@ def legend(outcomes: Iterable[str]) -> dict[str, str]:
     return {mark: ", ".join(names) for mark, names in shared.items()}
 
 
-_TITLES = {"rank": "#", "images_per_s": "images/s", "seconds": "time"}
+_COSTS = {cost.key: cost.shown for cost in COSTS.values()}
+_TITLES = {"rank": "#", "images_per_s": "images/s", "seconds": "time", "on_front": "Pareto front"}
 
 
 class Column(NamedTuple):
@@ -72,6 +74,9 @@ def in_full(value: Any) -> str:
 def columns(table: pd.DataFrame, view: SearchView) -> list[Column]:
     """The columns of the table, in its order."""
     titles = {**_TITLES, "score": view.metric.title}
+    if view.objectives is not None:
+        metric = view.objectives.metric
+        titles |= {cost.key: cost.title for cost in view.objectives.costs} | {metric.name: metric.title}
     return [Column(titles.get(name, name), _is_number(table[name])) for name in table.columns]
 
 
@@ -101,6 +106,10 @@ def _shown(name: Any, value: Any, view: SearchView) -> str:
         return ""
     if name == "score":
         return text.score(value, view.metric.name)
+    if view.objectives is not None and name == view.objectives.metric.name:
+        return text.score(value, name)
+    if name in _COSTS:
+        return _COSTS[name](value)
     if name == "seconds":
         return text.duration(value)
     if name == "images_per_s" and math.isfinite(value):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from search.report import facts, figures, parallel, style
+from search.report import facts, figures, front, parallel, style
 from search.report.facts import SearchView
 
 MOST_SLICES = 9
@@ -47,7 +48,10 @@ class Sections:
         self.judged_from = facts.MIN_TRIALS
         self.data = facts.data_facts(view)
         self.part_colours = style.part_colours(self.data.parts) if self.data else {}
+        self.candidates = facts.candidates(view)
+        self.front = [candidate for candidate in self.candidates if candidate.on_front]
         settings = self._by_importance()
+        self.tradeoffs = self._tradeoffs()
         self.curves = self._curves()
         self.slices = self._slices(settings)
         self.parallel = self._parallel(settings)
@@ -69,9 +73,30 @@ class Sections:
         settings = [s for s in facts.settings_against_score(self._view) if len(set(map(str, s.values))) > 1]
         return sorted(settings, key=lambda setting: places.get(setting.path, len(places)))
 
+    @property
+    def retrain_one(self) -> str:
+        """The command that trains another trial of the front than the leader, where there is one."""
+        trial = next((item.trial for item in self.front if item.trial != self._leader), self._leader)
+        return f"python -m search.retrain {shlex.quote(f'results/{self._view.name}')} --trial {trial}"
+
+    def _tradeoffs(self) -> list[Chart]:
+        objectives = self._view.objectives
+        if objectives is None or not self.candidates:
+            return []
+        return [
+            self._add(
+                f"front-{cost.name}",
+                cost.title,
+                front.front(self.candidates, cost, objectives, self._palette, self._leader),
+            )
+            for cost in objectives.costs
+        ]
+
     def _curves(self) -> list[Chart]:
         metric = self._view.metric
-        shown = {metric.name: metric.title, "val_loss": "validation loss", "train_loss": "training loss"}
+        plain = self._view.objectives.metric if self._view.objectives else metric
+        shown = {metric.name: metric.title, plain.name: plain.title}
+        shown |= {"val_loss": "validation loss", "train_loss": "training loss"}
         parts = {"loss": "loss", "accuracy": "accuracy"}
         needed = [*shown, *(f"{side}_{part}" for part in parts for side in ("train", "val"))]
         found = facts.learning_curves(self._view, needed)

@@ -78,7 +78,7 @@ def empty_figure(height: int, x: str = "", y: str = "", metric: str | None = Non
     figure.update_yaxes(title=y or None, zeroline=False, automargin=True)
     if metric and text.is_share(metric):
         figure.update_yaxes(tickformat=SHARE)
-    elif metric:
+    elif metric and text.is_log(metric):
         named = [step * 10.0**exponent for exponent in range(-6, 5) for step in (1, 2, 3, 5)]
         figure.update_yaxes(type="log", tickvals=named, ticktext=[text.number(value) for value in named])
     return figure

@@ -27,6 +27,18 @@ def number(value: float) -> str:
     return f"{rounded:.3g}"
 
 
+def amount(count: int) -> str:
+    """A number of parameters as `--max-params` takes it: `950`, `312.4k`, `44.55M`."""
+    if count < 1_000:
+        return str(count)
+    return f"{count / 1e3:.4g}k" if count < 999_950 else f"{count / 1e6:.4g}M"
+
+
+def is_log(metric: str) -> bool:
+    """Whether a metric is drawn on a log scale: a loss is, but not with costs in it, which can be below 0."""
+    return metric.endswith("loss") and not metric.startswith("penalised")
+
+
 def score(value: float | None, metric: str) -> str:
     """A score with its unit: `93.7%`, or three significant digits for a loss; `none` without one."""
     if value is None:

@@ -2,6 +2,7 @@
 
 from search.report.facts.curves import BestSoFar, Curve, best_over_time, learning_curves
 from search.report.facts.data import DataFacts, data_facts
+from search.report.facts.front import Candidate, candidates, pareto_front
 from search.report.facts.importance import MIN_TRIALS, Importance, importances
 from search.report.facts.settings import (
     FAMILY,
@@ -12,6 +13,7 @@ from search.report.facts.settings import (
     settings_against_score,
     varied_paths,
 )
+from search.report.facts.stopping import RungFacts, Stopping, stopping
 from search.report.facts.summary import Command, Leader, Summary, Tested, summary
 from search.report.facts.table import ranked_table
 from search.report.facts.view import SearchView, outcome_name
@@ -20,25 +22,31 @@ __all__ = [
     "FAMILY",
     "MIN_TRIALS",
     "BestSoFar",
+    "Candidate",
     "Command",
     "Curve",
     "DataFacts",
     "Importance",
     "Leader",
+    "RungFacts",
     "SearchView",
     "Setting",
+    "Stopping",
     "Summary",
     "Tested",
     "best_over_time",
+    "candidates",
     "data_facts",
     "families",
     "family",
     "importances",
     "learning_curves",
     "outcome_name",
+    "pareto_front",
     "ranked_table",
     "setting_values",
     "settings_against_score",
+    "stopping",
     "summary",
     "varied_paths",
 ]

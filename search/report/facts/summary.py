@@ -31,6 +31,8 @@ class Leader(NamedTuple):
     settings: dict[str, Any]
     """By path, without the family."""
     cost: str
+    objectives: str
+    """The metric and the costs beside it, in words; empty where nothing counts but the metric."""
 
 
 class Tested(NamedTuple):
@@ -65,6 +67,7 @@ def summary(view: SearchView) -> Summary:
     leader = _leader(view, best) if best else None
     told = (
         _searched(view),
+        _ranking(view),
         _data(view),
         "" if view.alone else _ended(view, outcomes),
         _budget(view),
@@ -87,7 +90,8 @@ def _leader(view: SearchView, best: TrialRecord) -> Leader | None:
         return None
     paths = [path for path in varied_paths(view.records) if path != FAMILY]
     cost = f"{text.count(best.epochs_done, 'epoch')} in {text.duration(best.seconds)}"
-    return Leader(best.number, family(best), score, setting_values(best, paths), cost)
+    objectives = view.objectives.said(best) if view.objectives else ""
+    return Leader(best.number, family(best), score, setting_values(best, paths), cost, objectives)
 
 
 def _test_score(view: SearchView) -> Tested | None:
@@ -139,6 +143,13 @@ def _searched(view: SearchView) -> str:
         if view.records
         else f"No trial has started{where}{upto}{seed}."
     )
+
+
+def _ranking(view: SearchView) -> str:
+    """The number that steered the search, where it is not the metric alone."""
+    if view.objectives is None:
+        return ""
+    return f"Steered and ranked by {view.objectives.definition}."
 
 
 def _data(view: SearchView) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search.allowance import EndedBy, lacked_recipes
+from search.objectives import Objectives
 from search.trials import Metric, TrialRecord
 
 
@@ -39,6 +40,8 @@ class SearchView:
     """What ends the search, in words."""
     ended_by: EndedBy | None = None
     """What ended it; None where that was not noted."""
+    objectives: Objectives | None = None
+    """The search's metric and the costs beside it; None: nothing counts but the metric."""
 
     @property
     def alone(self) -> bool:
