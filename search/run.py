@@ -169,6 +169,12 @@ def parser() -> argparse.ArgumentParser:
         f"stopping costs; 0: none (default {_default('audit')})",
     )
     how.add_argument(
+        "--cost-model",
+        choices=["measured", "static"],
+        help="what trials are expected to cost: measured (default) learns from the epochs so far; static "
+        "counts the multiply-adds of their networks, which is the same everywhere and in every run",
+    )
+    how.add_argument(
         "--seed",
         metavar="N",
         type=int,

@@ -66,6 +66,8 @@ class Settings(BaseModel):
     """What counts beside the metric: the weights of costs, by their names in `search.objectives.COSTS`."""
     sampler: str = "tpe"
     """What suggests recipes: a name in `SAMPLERS`."""
+    cost_model: Literal["measured", "static"] = "measured"
+    """What trials are expected to cost: as epochs took so far, or by their networks' arithmetic alone."""
     seed: Annotated[int, Field(ge=0)] = 0
     classes: tuple[str, ...] | None = None
     """Takes only these classes."""
@@ -191,6 +193,7 @@ class Settings(BaseModel):
             "reduction",
             "audit",
             "sampler",
+            "cost_model",
         )
         return {name: getattr(self, name) for name in names}
 

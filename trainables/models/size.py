@@ -6,9 +6,13 @@ import statistics
 import time
 
 import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from spaces.recipe import Recipe
 from trainables.models.create import create_model, create_shapes
+from trainables.models.dry_run import skip_batch_norms
+from trainables.models.errors import ModelError
 from trainables.runtime import Runtime
 
 WARM_UP, TIMED = 3, 15
@@ -22,6 +26,33 @@ def parameters(recipe: Recipe, num_classes: int) -> int:
         ModelError: The network cannot be made.
     """
     return sum(parameter.numel() for parameter in create_shapes(recipe, num_classes).parameters())
+
+
+def multiply_adds(recipe: Recipe, num_classes: int) -> int:
+    """Multiply-adds of the network for one picture of `geometry.size_px`, at prediction.
+
+    Those of its convolutions, linear layers and attention, which are nearly all that there are. They are
+    counted on shapes alone, and in a real pass where shapes are not enough for the network.
+
+    Raises:
+        ModelError: The network cannot be made.
+    """
+    side_px = recipe.geometry.size_px
+    try:
+        return _counted(skip_batch_norms(create_shapes(recipe, num_classes)), side_px)
+    except ModelError:
+        raise
+    except Exception:  # what networks raise that look at values has no class in common
+        return _counted(create_model(recipe, num_classes, weights=False), side_px)
+
+
+def _counted(model: nn.Module, side_px: int) -> int:
+    # The counter takes no parameter that wants a gradient for a layer's input, as class tokens are in some.
+    model = model.eval().requires_grad_(False)
+    image = torch.zeros(1, 3, side_px, side_px, device=next(model.parameters()).device)
+    with FlopCounterMode(display=False) as counter:
+        model(image)
+    return counter.get_total_flops() // 2  # it counts a multiply-add as two
 
 
 def latency_ms(recipe: Recipe, num_classes: int, device: torch.device) -> float:
