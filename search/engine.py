@@ -14,9 +14,10 @@ import numpy as np
 from search.allowance import EndedBy
 from search.budget import Budget
 from search.lengths import length_epochs
-from search.policy.asha import Asha, Decision
+from search.policy.asha import Decision
 from search.policy.audit import Audit
-from search.policy.sampler import NothingFitsError, Sampler
+from search.policy.policy import Policy
+from search.policy.sampler import NothingFitsError
 from search.records import RecordFile
 from search.trials import Epoch, Metric, Outcome, Start, Trial, TrialRecord
 from spaces.recipe_files import with_absolute_weights
@@ -42,8 +43,7 @@ class Engine:
         self,
         file: RecordFile,
         space: Space,
-        sampler: Sampler,
-        asha: Asha,
+        policy: Policy,
         *,
         metric: Metric,
         budget: Budget,
@@ -56,7 +56,8 @@ class Engine:
         ended: Callable[[int], None] = lambda trial: None,
     ) -> None:
         self._ended, self._scored = ended, scored
-        self._file, self._space, self._sampler, self._asha = file, space, sampler, asha
+        self._file, self._space = file, space
+        self._sampler, self._rule = policy.sampler, policy.rule
         self.metric, self.budget, self.seed = metric, budget, seed
         self.ended_by: EndedBy | None = None
         """Why no further trial begins, from when on it is known. It stays: Tune does not ask again."""
@@ -131,6 +132,7 @@ class Engine:
             return Decision.CONTINUE
         epoch = self._scored(record, epoch)
         self._file.epoch(epoch)
+        self._enter(epoch)
         if self._decide(epoch) is Decision.STOP or not self._may_go_on(epoch.trial):
             return Decision.STOP
         return Decision.CONTINUE
@@ -159,27 +161,29 @@ class Engine:
             self.end(trial, Outcome.STOPPED, f"ended by the budget ({limit.option}), not by its score")
         return limit is None
 
-    def _decide(self, epoch: Epoch) -> Decision:
-        """Enters an epoch into the rungs. On STOP the trial ends, where the records don't say so already."""
-        losses = [value for name, value in epoch.metrics.items() if name.endswith("_loss")]
-        if not all(math.isfinite(loss) for loss in losses):
-            self.end(epoch.trial, Outcome.DIVERGED, "the loss was no longer a finite number")
-            return Decision.STOP
+    def _enter(self, epoch: Epoch) -> None:
+        """Tells the rule what a trial was worth after this epoch."""
         kept = self._record(epoch.trial).kept(epoch.epoch)
         gain = self.metric.gain(kept.metrics.get(self.metric.name, math.nan))
-        decision = self._asha.report(epoch.trial, epoch.passes, gain)
-        if math.isfinite(gain) and epoch.epoch >= self._record(epoch.trial).trial.epochs:
+        self._rule.enter(epoch.trial, epoch.passes, math.nan if _diverged(epoch) else gain)
+
+    def _decide(self, epoch: Epoch) -> Decision:
+        """After a trial's latest epoch. On STOP it has ended."""
+        if _diverged(epoch):
+            self.end(epoch.trial, Outcome.DIVERGED, "the loss was no longer a finite number")
+            return Decision.STOP
+        scored = self._record(epoch.trial).score(self.metric) is not None
+        if scored and epoch.epoch >= self._record(epoch.trial).trial.epochs:
             return Decision.CONTINUE  # its full length: there is nothing left to stop
-        if decision is Decision.STOP and math.isfinite(gain) and self._runs_on(epoch):
+        if self._rule.decide(epoch.trial) is Decision.CONTINUE or (scored and self._runs_on(epoch)):
             return Decision.CONTINUE
-        if decision is Decision.STOP:
-            self.end(epoch.trial, Outcome.STOPPED)
-        return decision
+        self.end(epoch.trial, Outcome.STOPPED)
+        return Decision.STOP
 
     def _runs_on(self, epoch: Epoch) -> bool:
         """Whether a trial that the rule would stop is a control, or becomes one now."""
         record = self._record(epoch.trial)
-        if record.outcome is None and record.control is None and self._audit.takes(self._file.records.stops):
+        if record.control is None and self._audit.takes(self._file.records.stops):
             self._file.control(epoch.trial, epoch.passes)
         return record.control is not None
 
@@ -190,7 +194,15 @@ class Engine:
             if record.outcome is not None:
                 self._sampler.tell(record)
         for epoch in self._file.records.order:
-            self._decide(epoch)
+            self._enter(epoch)
         for record in self.records:
+            if record.outcome is None and record.history:
+                self._decide(record.history[-1])
             if record.outcome is None:
                 self._unfinished.append(record.trial)
+
+
+def _diverged(epoch: Epoch) -> bool:
+    """Whether a loss is no longer a finite number."""
+    losses = [value for name, value in epoch.metrics.items() if name.endswith("_loss")]
+    return not all(math.isfinite(loss) for loss in losses)

@@ -17,12 +17,12 @@ from search.accounts import Accounts
 from search.allowance import EndedBy, span
 from search.budget import Budget
 from search.chatter import chatter_to
+from search.cost_model import CostModel
 from search.engine import Engine
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.opening import write_data, write_settings
 from search.plan import Plan
-from search.policy.asha import Asha
-from search.policy.sampler import Sampler
+from search.policy.policy import make_policy
 from search.progress import Progress
 from search.records import RecordFile
 from search.report.text import count
@@ -147,8 +147,23 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         file = RecordFile(folder.records_file)
         stack.callback(file.close)
         file.session()
-        sampler = Sampler(
-            plan.offered, settings.scored_by, seed=settings.seed, name=settings.sampler, fits=plan.fits
+        cost = CostModel(
+            settings.cost_model,
+            file.records,
+            plan.offered,
+            classes=len(plan.prepared.classes),
+            passes=settings.max_epochs,
+            pictures=plan.training_pictures,
+        )
+        policy = make_policy(
+            plan.offered,
+            settings.scored_by,
+            name=settings.sampler,
+            seed=settings.seed,
+            max_passes=settings.max_epochs,
+            reduction=settings.reduction,
+            fits=plan.fits,
+            cost=cost.of,
         )
         accounts = Accounts(
             file.records,
@@ -161,8 +176,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         engine = Engine(
             file,
             plan.offered,
-            sampler,
-            Asha(settings.max_epochs, reduction=settings.reduction),
+            policy,
             metric=settings.scored_by,
             budget=Budget(accounts, settings.allowance, nodes=len(cluster.nodes)),
             passes=settings.max_epochs,
@@ -200,7 +214,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         state = State.FINISHED if engine.finished else State.INTERRUPTED
         if state is State.FINISHED:
             terminal.print(escape(_said_end(engine, settings)))
-        best = write_results(folder, state, sampler=sampler, ended_by=engine.ended_by)
+        best = write_results(folder, state, sampler=policy.sampler, ended_by=engine.ended_by)
     return Finished(folder.path, state, best)
 
 

@@ -64,7 +64,7 @@ class Settings(BaseModel):
     metric: str = "val_accuracy"
     objectives: Annotated[dict[str, float], BeforeValidator(weights)] = {}
     """What counts beside the metric: the weights of costs, by their names in `search.objectives.COSTS`."""
-    sampler: str = "tpe"
+    sampler: str = "forecast"
     """What suggests recipes: a name in `SAMPLERS`."""
     cost_model: Literal["measured", "static"] = "measured"
     """What trials are expected to cost: as epochs took so far, or by their networks' arithmetic alone."""

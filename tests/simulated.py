@@ -20,8 +20,8 @@ from search.allowance import Allowance
 from search.budget import Budget
 from search.engine import Engine
 from search.folder import SearchFolder
-from search.policy.asha import Asha, Decision
-from search.policy.sampler import Sampler
+from search.policy.asha import Decision
+from search.policy.policy import make_policy
 from search.records import RecordFile
 from search.settings import Settings
 from search.trials import METRICS, Epoch, Outcome, Trial, TrialRecord
@@ -98,17 +98,18 @@ def engine(path: Path, searched: Space, **changes: Any) -> Engine:
     clock, gpus = asked.pop("clock", count(1.0).__next__), asked.pop("gpus", lambda made: 0.0)
     file = RecordFile(path, clock=clock)
     accounts = Accounts(file.records, metric, pictures=asked["pictures"], gpus=gpus, clock=clock)
-    asha = Asha(asked["passes"], reduction=3)
+    policy = make_policy(
+        searched,
+        metric,
+        name=asked.pop("sampler", "forecast"),
+        seed=asked["seed"],
+        max_passes=asked["passes"],
+        fits=lambda params: fits(searched.recipe(params, epochs=asked["passes"])),
+    )
     return Engine(
         file,
         searched,
-        Sampler(
-            searched,
-            metric,
-            seed=asked["seed"],
-            fits=lambda params: fits(searched.recipe(params, epochs=asked["passes"])),
-        ),
-        asha,
+        policy,
         metric=metric,
         budget=Budget(accounts, allowance),
         **asked,

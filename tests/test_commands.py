@@ -166,7 +166,9 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(toys: Path, capsys: pytest
     assert error == ""
     for said in ("dry", "one folder a class", "(3 classes)", "plain_cnn", "1 file that cannot be decoded"):
         assert said in out
-    assert "up to 3 epochs each, suggested by tpe, ranked by val_accuracy, seed 0" in " ".join(out.split())
+    assert "up to 3 epochs each, suggested by forecast, ranked by val_accuracy, seed 0" in " ".join(
+        out.split()
+    )
     assert "7 trials" in out
     assert "nothing was started" in out
     assert not (toys / "results").exists()

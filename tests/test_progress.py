@@ -40,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def driven(tmp_path: Path, searched: Space, clock: Clock) -> Engine:
-    return engine(tmp_path / "records.jsonl", searched, trials=10, clock=clock)
+    return engine(tmp_path / "records.jsonl", searched, trials=10, clock=clock, sampler="tpe")
 
 
 @pytest.fixture

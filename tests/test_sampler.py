@@ -166,7 +166,7 @@ def test_suggestions_go_where_the_metric_is_good(rates: Space, metric: Any) -> N
 def test_what_the_sampler_does_not_find_is_drawn_at_random(
     searched: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "OF_SAMPLER", 3)
+    monkeypatch.setattr(module, "OF_OTHERS", 3)
     monkeypatch.setattr(module, "MOST_DRAWS", 5)
     used = []
 

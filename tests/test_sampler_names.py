@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from optuna.trial import TrialState, create_trial
 from search.policy import optuna_samplers
 from search.policy.history import History, Turn
 from search.policy.optuna_samplers import SAMPLERS, TPE_MODELS, _normal_scores, suggest
+from search.policy.policy import make_policy
 from search.policy.sampler import NothingFitsError, Sampler
 from search.policy.sampler_names import SAMPLERS as NAMES
 from search.policy.unit_cube import place_of, value_at
@@ -50,13 +52,28 @@ def branched() -> Tree:
     return Tree("branched", "two branches", tuple(parameters), {})
 
 
+def sampler_of(name: str, searched: Tree, metric: Metric, **changes: Any) -> Sampler:
+    """The sampler of a search whose trials have 9 epochs."""
+    return make_policy(searched, metric, name=name, max_passes=9, **{"seed": 0, **changes}).sampler
+
+
 def asked(sampler: Sampler, number: int) -> TrialRecord:
     return TrialRecord(Trial(number, {}, sampler.ask(number), number, 9), started=0.0)
 
 
 def end(sampler: Sampler, entry: TrialRecord, scores: list[float], outcome: Outcome) -> None:
     entry.history = [epoch(entry.number, place, score) for place, score in enumerate(scores, start=1)]
-    entry.outcome = outcome
+    entry.outcome, entry.ended = outcome, time.time()
+    told(sampler, entry)
+
+
+def told(sampler: Sampler, entry: TrialRecord) -> None:
+    """Tells a sampler, and the rungs that it knows, how a trial came to its end."""
+    assert sampler._forecaster is not None
+    for reported in entry.history:
+        gain = sampler.metric.gain(reported.metrics[sampler.metric.name])
+        diverged = entry.outcome is Outcome.DIVERGED and reported is entry.history[-1]
+        sampler._forecaster.reached.enter(entry.number, reported.passes, math.nan if diverged else gain)
     sampler.tell(entry)
 
 
@@ -77,7 +94,7 @@ def lived(sampler: Sampler, trials: int, at_a_time: int = 4) -> list[TrialRecord
 def test_every_name_has_a_sampler_and_a_purpose() -> None:
     assert SAMPLERS.keys() == NAMES.keys()
     assert Settings(name="a", space="demo", cache_dir="c").sampler in NAMES
-    with pytest.raises(ValueError, match="must be one of tpe, gp, cmaes, nsga2, random, qmc"):
+    with pytest.raises(ValueError, match="must be one of forecast, tpe, gp, cmaes, nsga2, random, qmc"):
         Settings(name="a", space="demo", cache_dir="c", sampler="grid")
 
 
@@ -89,7 +106,7 @@ def test_a_resumed_search_must_have_the_same_sampler() -> None:
 @pytest.mark.parametrize(("space", "metric"), [("demo", ACCURACY), ("finetune", LOSS), ("full", ACCURACY)])
 def test_every_sampler_searches_the_spaces_that_ship(name: str, space: str, metric: Metric) -> None:
     searched = load_space(space)
-    sampler = Sampler(searched, metric, seed=1, name=name)
+    sampler = sampler_of(name, searched, metric, seed=1)
     records = lived(sampler, 22 if name == "gp" else 36)
     for entry in records:
         searched.drawn(entry.trial.params)  # raises where something is missing, too much or out of range
@@ -102,24 +119,24 @@ def test_every_sampler_searches_the_spaces_that_ship(name: str, space: str, metr
 def test_a_search_that_is_resumed_goes_on_as_if_it_had_not_stopped(name: str) -> None:
     first, later = (20, 2) if name == "gp" else (70, 5)
     allowed = {"fits": lambda params: params["lr"] > 3e-4}  # what is drawn in vain leaves no trace either
-    whole = Sampler(branched(), ACCURACY, seed=5, name=name, **allowed)
+    whole = sampler_of(name, branched(), ACCURACY, seed=5, **allowed)
     records = lived(whole, first)
-    resumed = Sampler(branched(), ACCURACY, seed=5, name=name, **allowed)
+    resumed = sampler_of(name, branched(), ACCURACY, seed=5, **allowed)
     for entry in records:
         resumed.restore(entry)
-        if entry.outcome is not None:
-            resumed.tell(entry)
+    for entry in sorted((entry for entry in records if entry.ended), key=lambda entry: entry.ended or 0.0):
+        told(resumed, entry)
     for number in range(first, first + later):
         assert resumed.ask(number) == whole.ask(number)
     if name != "random":  # and it is that sampler, not what is drawn at random
-        history = History(whole.tree, whole.trials, "max")
+        history = History(whole.tree, whole.trials, "max", whole._forecaster)
         assert suggest(name, history, Turn(5, 90)) != suggest("random", history, Turn(5, 90))
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", "nsga2"])
 @pytest.mark.parametrize("metric", [ACCURACY, LOSS])
 def test_suggestions_go_where_the_metric_is_good(name: str, metric: Metric) -> None:
-    sampler, off = Sampler(branched(), metric, seed=1, name=name), []
+    sampler, off = sampler_of(name, branched(), metric, seed=1), []
     trials = 25 if name == "gp" else 120
     for number in range(trials):
         entry = asked(sampler, number)
@@ -136,7 +153,7 @@ def test_suggestions_go_where_the_metric_is_good(name: str, metric: Metric) -> N
 @pytest.mark.parametrize("name", NAMES)
 def test_parallel_suggestions_are_never_the_same_until_all_recipes_have_been_tried(name: str) -> None:
     small = tree(a=Choice((1, 2, 3)), b=Range("int", 1, 4))
-    sampler, seen = Sampler(small, ACCURACY, seed=0, name=name), []
+    sampler, seen = sampler_of(name, small, ACCURACY, seed=0), []
     for number in range(12):  # the first end, by turns well and by crashes; the others run side by side
         entry = asked(sampler, number)
         if number < 6:
@@ -240,7 +257,7 @@ def test_tpe_takes_the_same_trials_for_good_whether_it_models_all_or_not() -> No
 
 def test_cmaes_goes_the_way_that_its_library_goes() -> None:
     searched = tree(x=Range("float", 0, 1), lr=Range("log", 1e-4, 1.0))
-    sampler = Sampler(searched, LOSS, seed=4, name="cmaes")
+    sampler = sampler_of("cmaes", searched, LOSS, seed=4)
     library = CMA(mean=np.full(2, 0.5), sigma=1 / 6, bounds=np.array([[0.0, 1.0]] * 2), n_max_resampling=10)
     told: list[tuple[np.ndarray, float]] = []
     for number in range(8 * library.population_size):

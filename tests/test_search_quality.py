@@ -10,11 +10,12 @@ import pytest
 
 from benchmarks.quality.interface import Config, Job, Objective
 from benchmarks.quality.objective_files import load_objective, load_tree
-from benchmarks.quality.ours import Ours
+from benchmarks.quality.ours import SCORE, Ours
 from benchmarks.quality.regret import interval, regret, speed_up, yardstick
 from benchmarks.quality.simulator import History, Setting, simulate
 from benchmarks.quality.tables import printed, regrets
-from search.policy.asha import Asha, Decision
+from search.policy.asha import Decision
+from search.policy.policy import make_policy
 from spaces.faults import SpaceError
 
 # Known and chosen, as in search.policy.sampler.
@@ -208,13 +209,23 @@ def test_what_is_wrong_with_a_space_is_told_at_once() -> None:
 
 
 def test_ours_decides_as_the_rule_that_a_search_drives() -> None:
-    """Whatever it is shown, its stops are those of the product's own class."""
-    method, rule, rng = Ours(OBJECTIVE, seed=0, workers=2), Asha(9), np.random.default_rng(0)
+    """Whatever it is shown, it tries and stops what the product's own policy does."""
+    method, rng = Ours(OBJECTIVE, seed=0, workers=2), np.random.default_rng(0)
+    policy = make_policy(
+        OBJECTIVE.space,
+        SCORE,
+        name="forecast",
+        seed=0,
+        max_passes=9,
+        cost=lambda params: OBJECTIVE.evaluate(OBJECTIVE.space.drawn(params), 0)[2],
+    )
     for _ in range(40):
         job = method.ask()
+        assert policy.sampler.ask(job.trial) == job.params
         for epoch in range(1, 10):
             score = float(rng.random())
-            stops = rule.report(job.trial, epoch, score) is Decision.STOP
+            policy.rule.enter(job.trial, epoch, score)
+            stops = policy.rule.decide(job.trial) is Decision.STOP
             goes_on = method.report(job.trial, epoch, score)
             assert goes_on == (not stops and epoch < 9)
             if not goes_on:

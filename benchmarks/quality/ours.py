@@ -1,24 +1,34 @@
-"""Our own search: the sampler and the stopping rule that `search.run` drives."""
+"""Our own search: the policy that `search.run` drives."""
 
 from __future__ import annotations
 
 import math
 
 from benchmarks.quality.interface import Job, Objective
-from search.policy.asha import Asha, Decision
-from search.policy.sampler import Sampler
+from search.policy.asha import Decision
+from search.policy.policy import make_policy
 from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord
 
 SCORE = Metric("score", "score", "max")
 
 
 class Ours:
-    """TPE over the space as a whole, and ASHA that stops."""
+    """A search as it comes: half of the suggestions and the stopping by forecasts of where trials will end.
+
+    It knows beforehand what a configuration costs in comparison with others, as our cost model does.
+    """
 
     def __init__(self, objective: Objective, *, seed: int, workers: int) -> None:
         self._objective = objective
-        self._sampler = Sampler(objective.space, SCORE, seed=seed)
-        self._asha = Asha(objective.max_epochs)
+        made = make_policy(
+            objective.space,
+            SCORE,
+            name="forecast",
+            seed=seed,
+            max_passes=objective.max_epochs,
+            cost=lambda params: objective.evaluate(objective.space.drawn(params), 0)[2],
+        )
+        self._sampler, self._rule = made.sampler, made.rule
         self._records: list[TrialRecord] = []
 
     def ask(self) -> Job:
@@ -30,12 +40,12 @@ class Ours:
     def report(self, trial: int, epoch: int, score: float) -> bool:
         record = self._records[trial]
         record.history.append(Epoch(trial, epoch, epoch, {"score": score}))
-        decision = self._asha.report(trial, epoch, score)
+        self._rule.enter(trial, epoch, score)
         if not math.isfinite(score):
             record.outcome = Outcome.DIVERGED
         elif epoch == self._objective.max_epochs:
             record.outcome = Outcome.COMPLETE
-        elif decision is Decision.STOP:
+        elif self._rule.decide(trial) is Decision.STOP:
             record.outcome = Outcome.STOPPED
         if record.outcome is None:
             return True

@@ -1,9 +1,12 @@
-"""ASHA, the stopping rule: asynchronous successive halving (Li et al., MLSys 2020), stopping variant."""
+"""ASHA: asynchronous successive halving (Li et al., MLSys 2020), the variant that stops trials."""
 
 from __future__ import annotations
 
 import math
 from enum import Enum
+from typing import Protocol
+
+from search.policy.rungs import Rungs
 
 
 class Decision(Enum):
@@ -13,13 +16,21 @@ class Decision(Enum):
     STOP = "stop"
 
 
+class Rule(Protocol):
+    """Decides after each report of a trial whether it goes on."""
+
+    def enter(self, trial: int, passes: float, gain: float) -> None:
+        """Takes a report in; see `Rungs.enter`."""
+
+    def decide(self, trial: int) -> Decision:
+        """On a trial's latest report, from what had been entered by then: whenever it is asked for."""
+
+
 class Asha:
     """Keeps the best `1/reduction` of what has reached each rung.
 
-    Rungs lie at `min_passes * reduction**k` passes over the training part, below the full length. The
-    first report at or beyond a rung enters it, once; the trial counts itself, and goes on only when it
-    is among the best `max(1, floor(n / reduction))` of the n entries so far. A tie ranks behind the
-    earlier entry: equal scores are no reason to go on.
+    A trial counts itself, and goes on only when it is among the best `max(1, floor(n / reduction))` of the n
+    entries so far. A tie ranks behind the earlier entry: equal scores are no reason to go on.
 
     Args:
         max_passes: Full length of a trial.
@@ -28,35 +39,33 @@ class Asha:
     """
 
     def __init__(self, max_passes: float, *, min_passes: float = 1, reduction: int = 3) -> None:
-        if not (min_passes > 0 and reduction >= 2):
-            raise ValueError(f"ASHA needs min_passes > 0 and reduction >= 2, got {min_passes}, {reduction}")
+        self.reached = Rungs(max_passes, min_passes=min_passes, reduction=reduction)
         self.reduction = reduction
-        self.rungs: list[float] = []
-        level = min_passes
-        while level < max_passes:
-            self.rungs.append(level)
-            level *= reduction  # by multiplication: a logarithm would lose a rung to rounding
-        self._entries: dict[float, dict[int, float]] = {level: {} for level in self.rungs}
+        self.rungs = self.reached.levels[:-1]
+        """Where it decides: below the full length."""
+
+    def enter(self, trial: int, passes: float, gain: float) -> None:
+        """Takes a report in; see `Rungs.enter`."""
+        self.reached.enter(trial, passes, gain)
+
+    def decide(self, trial: int) -> Decision:
+        """On a trial's latest report; one whose score is not finite stops at once."""
+        latest = self.reached.latest(trial)
+        for own in latest.entries:
+            if not math.isfinite(own.gain):
+                return Decision.STOP
+            if own.level == len(self.rungs):
+                continue
+            entries = [entry for entry in self.reached.entries[: latest.until] if entry.level == own.level]
+            gains = [entry.gain for entry in entries if math.isfinite(entry.gain)]
+            if sum(gain >= own.gain for gain in gains) > max(1, len(gains) // self.reduction):
+                return Decision.STOP
+        return Decision.CONTINUE
 
     def report(self, trial: int, passes: float, gain: float) -> Decision:
-        """Takes a report in and decides.
-
-        Args:
-            passes: Passes over the training part so far.
-            gain: The trial's score now, more is better; one that is not finite stops the trial at once.
-        """
-        if not math.isfinite(gain):
-            return Decision.STOP
-        decision = Decision.CONTINUE
-        for level in self.rungs:
-            entries = self._entries[level]
-            if passes < level or trial in entries:
-                continue
-            rank = 1 + sum(other >= gain for other in entries.values())
-            entries[trial] = gain
-            if rank > max(1, len(entries) // self.reduction):
-                decision = Decision.STOP
-        return decision
+        """Takes a report in and decides."""
+        self.enter(trial, passes, gain)
+        return self.decide(trial)
 
     def rung(self, passes: float) -> float | None:
         """The highest rung that a trial of so many passes has reached."""

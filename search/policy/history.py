@@ -12,6 +12,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from search.policy.forecaster import Forecaster
 from spaces.tree import Tree
 
 Space = dict[str, BaseDistribution]
@@ -48,6 +49,8 @@ class History:
     """By number."""
     mode: str
     """Of the metric: `max` or `min`."""
+    forecaster: Forecaster | None = None
+    """Of the sampler that goes by forecasts."""
 
     @cached_property
     def space(self) -> Space:

@@ -21,6 +21,7 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.policy.forecast_search import suggested
 from search.policy.history import History, Space, Turn, seed_of
 from search.policy.priors import Given, with_priors
 from search.policy.unit_cube import place_of, value_at
@@ -52,6 +53,16 @@ def suggest(name: str, history: History, turn: Turn) -> dict[str, Any]:
 
     history.tree.values(value)
     return params
+
+
+def _forecast(history: History, turn: Turn) -> Given:
+    """See `search.policy.forecast_search`."""
+    if history.forecaster is None:
+        raise ValueError("the sampler `forecast` needs a forecaster")
+    points, reached = history.forecaster.points, history.forecaster.reached
+    begun = [trial.number for trial in history.running if not reached.count(trial.number)]
+    values = points.values(suggested(history.forecaster, turn, begun))
+    return lambda name, entry: values[name]
 
 
 def _tpe(history: History, turn: Turn) -> Given:
@@ -158,6 +169,7 @@ def _qmc(history: History, turn: Turn) -> Given:
 
 
 SAMPLERS: dict[str, Callable[[History, Turn], Given]] = {
+    "forecast": _forecast,
     "tpe": _tpe,
     "gp": _gp,
     "cmaes": _cmaes,

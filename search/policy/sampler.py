@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.policy.forecaster import Forecaster
 from search.policy.history import History, Turn
 from search.policy.optuna_samplers import suggest
 from search.policy.unit_cube import count_of, value_at
@@ -23,10 +24,11 @@ from spaces.tree import Tree
 
 MOST_DRAWS = 1000
 """For a suggestion that may be tried."""
-OF_SAMPLER, OF_GP = 100, 3
+OF_SAMPLER = {"gp": 3, "forecast": 10}
+OF_OTHERS = 100
 """Of these, the first so many are the sampler's. The others are random, which takes a tenth of the time:
-where one recipe in a hundred may be tried, the search does not end by bad luck. A Gaussian process takes
-seconds, and mostly finds the same again."""
+where one recipe in a hundred may be tried, the search does not end by bad luck. Optuna's Gaussian process
+takes seconds, and mostly finds the same again; a forecast has so many next best ones."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 # Known and chosen: the grouped TPE and named metrics are "experimental" in Optuna's terms.
@@ -56,6 +58,7 @@ class Sampler:
     Args:
         name: One of `search.policy.sampler_names.SAMPLERS`.
         fits: Whether what these parameters give may be tried.
+        forecaster: Is told of all trials in the space; `forecast` goes by it.
     """
 
     def __init__(
@@ -66,8 +69,10 @@ class Sampler:
         seed: int,
         name: str = "tpe",
         fits: Callable[[Mapping[str, Any]], bool] = lambda params: True,
+        forecaster: Forecaster | None = None,
     ) -> None:
         self.tree, self.metric, self.seed, self.name, self._fits = tree, metric, seed, name, fits
+        self._forecaster = forecaster
         self._trials: dict[int, FrozenTrial] = {}
         self._tried: set[frozenset[tuple[str, Any]]] = set()
 
@@ -98,8 +103,8 @@ class Sampler:
         )
 
     def _candidates(self, number: int) -> Iterator[dict[str, Any]]:
-        history = History(self.tree, self.trials, self.metric.mode)
-        own = OF_GP if self.name == "gp" else OF_SAMPLER
+        history = History(self.tree, self.trials, self.metric.mode, self._forecaster)
+        own = OF_SAMPLER.get(self.name, OF_OTHERS)
         for draw in range(MOST_DRAWS):
             yield suggest(self.name if draw < own else "random", history, Turn(self.seed, number, draw))
         # Whether a recipe is left that nobody has drawn is not a matter of luck.
@@ -142,6 +147,8 @@ class Sampler:
         trial.number = number
         self._trials[number] = trial
         self._tried.add(frozenset(params.items()))
+        if self._forecaster:
+            self._forecaster.add(number, params)
 
 
 def _every(history: History) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,197 @@
+"""A model of learning curves over a space of configurations: a Gaussian process over both together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+LEVEL_VARIANCE, LEVEL_CHANGE, LEVEL_LENGTH = 4.0, 2.0, 0.5
+"""Prior of what all curves have in common: wide, for scores are scaled to a spread of about 1."""
+RELEVANCE = (-1.5, 1.5)
+"""Prior of the logarithm of a coordinate's weight in squared distances, as mean and standard deviation: most
+hyperparameters hardly matter, a few do (Bergstra & Bengio 2012)."""
+SHAPE = np.log([1.0, 1.5, 0.3, 0.15])
+SHAPE_SPREAD = np.array([1.0, 0.8, 1.0, 1.0])
+NOISE = (np.log(0.03), 1.5)
+"""Priors of the logarithms of the other parameters, see `CurveModel`."""
+JITTER = 1e-6
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a model learns from: T trials and N scores of theirs."""
+
+    features: np.ndarray
+    """Float (T, F), of the trials' configurations."""
+    trial: np.ndarray
+    """Int (N,): whose each score is."""
+    level: np.ndarray
+    """Int (N,): at which of the levels."""
+    score: np.ndarray
+    """Float (N,), scaled to a spread of about 1 around 0."""
+    doubt: np.ndarray
+    """Float (N,): a variance that each has on top of the noise of all."""
+
+
+class CurveModel:
+    """Forecasts scores at later epochs, of trials that have begun and of configurations that have not.
+
+    The score of configuration x at the logarithm u of its epoch, from 0 to 1, has the covariance
+
+        s k(x, x') (1 + c e) / (1 + c) + [same trial] r e + level(u, u'),    e = exp(-|u - u'| / l)
+
+    with k a Matérn 5/2 whose weight each coordinate has learnt for itself: similar configurations have
+    similar curves (the share 1 / (1 + c) of it at all epochs), each trial deviates on its own, and what
+    training brings on average is learnt with it. Freeze-thaw Bayesian optimisation (Swersky et al. 2014) has
+    the same parts, with a fixed form of the curves; the weights' prior and fit are those of automatic
+    relevance determination (Rasmussen & Williams 2006, 5.1).
+
+    Args:
+        owner: int (F,): the coordinate that each feature is of.
+        levels: Epochs, rising; scores are at these.
+    """
+
+    def __init__(self, owner: np.ndarray, levels: list[float]) -> None:
+        self._owner, self._coordinates = owner, int(owner.max()) + 1
+        log = np.log(np.array(levels, dtype=float))
+        place = (log - log[0]) / max(log[-1] - log[0], 1e-9)
+        self._apart = np.abs(place[:, None] - place[None])
+        self._common = LEVEL_VARIANCE + LEVEL_CHANGE * np.exp(-self._apart / LEVEL_LENGTH)
+        self._mean = np.concatenate(
+            [np.full(self._coordinates, RELEVANCE[0]), SHAPE, np.full(len(levels), NOISE[0])]
+        )
+        self._spread = np.concatenate(
+            [np.full(self._coordinates, RELEVANCE[1]), SHAPE_SPREAD, np.full(len(levels), NOISE[1])]
+        )
+        self._log = self._mean
+
+    def tune(self, curves: Curves, *, steps: int) -> None:
+        """Finds parameters that explain these scores well, in at most so many steps from where they are."""
+        self._log = self._fitted(curves, steps)
+
+    def condition(self, curves: Curves) -> None:
+        """Takes these scores as what is known, in place of those before; the parameters stay."""
+        trial, level = curves.trial, curves.level
+        self._features, self._trial, self._level = curves.features, trial, level
+        weights = np.exp(self._log[: self._coordinates])
+        self._scale = np.sqrt(weights[self._owner])
+        at = self._coordinates
+        self._signal, self._length, self._change, self._own = np.exp(self._log[at : at + len(SHAPE)])
+        noise = np.exp(self._log[at + len(SHAPE) :])
+        kernel = self._cross(curves.features[trial], trial, level)
+        kernel[np.diag_indices(len(trial))] += noise[level] + curves.doubt + JITTER
+        factor = cholesky(kernel, lower=True, check_finite=False)
+        inverse = solve_triangular(factor, np.eye(len(trial)), lower=True, check_finite=False)
+        self._precision = inverse.T @ inverse
+        self._weights = self._precision @ curves.score
+
+    def forecast(
+        self, features: np.ndarray, trial: np.ndarray | None = None, level: int | np.ndarray = -1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of what scores are without noise, float (M,) and float (M,).
+
+        Args:
+            features: float (M, F).
+            trial: int (M,): which trial of those learnt from each is, -1: none; None: none of them is one.
+            level: At which level, or int (M,).
+        """
+        cross = self._cross(features, trial, np.broadcast_to(level, len(features)))
+        prior = self._signal + self._own + LEVEL_VARIANCE + LEVEL_CHANGE
+        variance = prior - ((cross @ self._precision) * cross).sum(1)
+        return cross @ self._weights, np.maximum(variance, 1e-9)
+
+    def joint(self, features: np.ndarray, trial: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean, float (M,), and covariance, float (M, M), of the scores at the last level, without noise.
+
+        Args: see `forecast`.
+        """
+        cross = self._cross(features, trial, np.full(len(features), -1))
+        scaled = features * self._scale
+        prior = self._signal * _matern(_squared(scaled, scaled))[0] + LEVEL_VARIANCE + LEVEL_CHANGE
+        prior[np.diag_indices(len(features))] += self._own
+        return cross @ self._weights, prior - cross @ self._precision @ cross.T
+
+    def _steady(self, fade: np.ndarray) -> np.ndarray:
+        return (1 + self._change * fade) / (1 + self._change)
+
+    def _cross(self, features: np.ndarray, trial: np.ndarray | None, level: np.ndarray) -> np.ndarray:
+        """Covariance with the scores that were learnt from, float (M, N)."""
+        near = _matern(_squared(features * self._scale, self._features * self._scale))[0]
+        fade = np.exp(-self._apart / self._length)[level][:, self._level]
+        cross = self._signal * near[:, self._trial] * self._steady(fade) + self._common[level][:, self._level]
+        if trial is not None:
+            cross += self._own * (trial[:, None] == self._trial[None]) * fade
+        return cross
+
+    def _fitted(self, curves: Curves, steps: int) -> np.ndarray:
+        """The parameters' logarithms at the posterior's peak, or on the way there."""
+        features, trial, level, score = curves.features, curves.trial, curves.level, curves.score
+        same = trial[:, None] == trial[None]
+        apart, common = self._apart[np.ix_(level, level)], self._common[np.ix_(level, level)]
+        count, columns = len(score), self._coordinates
+        squares = np.stack(
+            [
+                _squared(features[:, self._owner == at], features[:, self._owner == at])
+                for at in range(columns)
+            ]
+        )
+        gather = np.zeros((count, len(features)))
+        gather[np.arange(count), trial] = 1
+
+        def loss(log: np.ndarray) -> tuple[float, np.ndarray]:
+            weights = np.exp(log[:columns])
+            signal, length, change, own = np.exp(log[columns : columns + len(SHAPE)])
+            noise = np.exp(log[columns + len(SHAPE) :])
+            near, slope = _matern(np.tensordot(weights, squares, 1))
+            fade = np.exp(-apart / length)
+            steady = (1 + change * fade) / (1 + change)
+            near_n = near[np.ix_(trial, trial)]
+            kernel = signal * near_n * steady + own * same * fade + common
+            kernel[np.diag_indices(count)] += noise[level] + curves.doubt + JITTER
+            try:
+                factor = cholesky(kernel, lower=True, check_finite=False)
+            except np.linalg.LinAlgError:
+                return 1e10, np.zeros_like(log)
+            solved = cho_solve((factor, True), score, check_finite=False)
+            inverse = cho_solve((factor, True), np.eye(count), check_finite=False)
+            outer = 0.5 * (inverse - np.outer(solved, solved))
+            by_trial = gather.T @ (outer * steady * signal) @ gather
+            faded = fade * apart / length
+            gradient = np.concatenate(
+                [
+                    np.tensordot(squares, by_trial * slope, ([1, 2], [0, 1])) * weights,
+                    [
+                        (outer * near_n * steady).sum() * signal,
+                        (outer * (signal * near_n * change / (1 + change) + own * same) * faded).sum(),
+                        (outer * near_n * (fade - 1)).sum() * signal * change / (1 + change) ** 2,
+                        (outer * same * fade).sum() * own,
+                    ],
+                    np.bincount(level, np.diag(outer), len(noise)) * noise,
+                ]
+            )
+            off = (log - self._mean) / self._spread
+            value = 0.5 * score @ solved + np.log(np.diag(factor)).sum() + 0.5 * off @ off
+            return float(value), gradient + off / self._spread
+
+        bounds = [(-6.0, 4.0)] * columns + [(-5, 3), (-2, 3), (-4, 3), (-6, 2)]
+        bounds += [(-8.0, 2.0)] * len(self._apart)
+        options = {"maxiter": steps}
+        return np.asarray(
+            minimize(loss, self._log, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+        )
+
+
+def _squared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Squared distances, float (N, M), of float (N, F) and float (M, F)."""
+    sums = (one * one).sum(1)[:, None] + (other * other).sum(1)[None]
+    return np.maximum(sums - 2 * one @ other.T, 0.0)
+
+
+def _matern(squared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matérn 5/2 at squared distances, and its slope there."""
+    distance = np.sqrt(5 * squared + 1e-12)
+    decay = np.exp(-distance)
+    return (1 + distance + distance**2 / 3) * decay, -5 / 6 * (1 + distance) * decay

@@ -1,0 +1,225 @@
+"""Forecasts of what trials and configurations come to at full length, learnt from all trials so far."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from search.policy.curve_model import CurveModel, Curves
+from search.policy.points import Points
+from search.policy.rungs import Rungs
+from spaces.tree import Tree
+
+FEWEST = 12
+"""Trials that must have come to the first rung before anything is forecast."""
+MOST, BEST = 160, 80
+"""At most so many trials are modelled: the best ones, by how far they came and their scores there, and the
+most recent others. The time of a Gaussian process grows with the cube of its data."""
+MOST_DIVERGED = 25
+DOUBT = 0.1
+"""A variance of what diverged trials are said to score, which is made up; scores have one of about 1."""
+STEPS = 25
+"""Of the search for a model's parameters."""
+RETUNED = 1.25
+"""The model's parameters are learnt anew each time that there are so many times the entries."""
+EDGE = 0.002
+"""Shares are taken to be at least so far from 0 and 1."""
+
+Params = Mapping[str, Any]
+"""As an Optuna trial has them."""
+Gains = dict[int, list[float]]
+"""Of each trial what it scored, by rung."""
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """What is expected at some moment of T trials; scores are scaled by `Forecaster`."""
+
+    points: Points
+    model: CurveModel
+    ranked: list[int]
+    """Their numbers: those that came to a rung and have not diverged."""
+    at: np.ndarray
+    """Float (T, P): their points."""
+    branch: np.ndarray
+    """Int (T,): see `Points.branches`."""
+    features: np.ndarray
+    """Float (T, F)."""
+    reached: np.ndarray
+    """Int (T,): how many rungs each came to."""
+    weight: np.ndarray
+    """Float (T,): for how many trials each stands, as not all are modelled."""
+    final: np.ndarray
+    """Float (T,): what each is expected to score at full length."""
+    spread: np.ndarray
+    """Float (T,): how uncertain that is, a standard deviation."""
+    best_now: float
+    """The highest that one of them scores now, without noise."""
+
+
+class Forecaster:
+    """Learns from what trials scored at rungs.
+
+    Its model sees log-odds where all scores are shares, and scores themselves otherwise, less the middle of
+    those at the first rung and divided by their spread. A trial that diverged counts as one of the worst at
+    the first rung. Forecasts depend on the seed and on the entries and their order alone: a search that is
+    resumed goes on with those that it had.
+
+    Args:
+        reached: The rungs; others enter trials there.
+        cost: What a trial with these parameters is expected to cost, in any unit.
+    """
+
+    def __init__(
+        self, tree: Tree, reached: Rungs, *, seed: int, cost: Callable[[Params], float] = lambda params: 1.0
+    ) -> None:
+        self.points, self.reached, self._seed, self._cost = Points(tree), reached, seed, cost
+        self._at: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._model, self._tuned = CurveModel(self.points.owner, reached.levels), 0
+        self._made: tuple[object, Forecasts | None] = (None, None)
+
+    def add(self, number: int, params: Params) -> None:
+        """Tells of a trial that is in the space; forecasts are of these alone."""
+        if number not in self._at:
+            point = self.points.point(params, np.random.default_rng([self._seed, number]))
+            self._at[number] = (point, self.points.features(point[None])[0])
+
+    def costs(self) -> np.ndarray:
+        """What trials of each branch are expected to cost, float (B,): of one that is drawn from each."""
+        drawn = np.random.default_rng(self._seed).random((self.points.branch_count, self.points.size))
+        at = [self.points.moved(point[None], branch)[0] for branch, point in enumerate(drawn)]
+        return np.array([self._cost(self.points.params(point)) for point in at])
+
+    def forecasts(self, *, until: int | None = None, begun: Sequence[int] = ()) -> Forecasts | None:
+        """What is expected after the first `until` entries, all by default; None as long as they are too few.
+
+        Args:
+            begun: Trials that run and have not come to a rung: they are taken to turn out as expected, so
+                that there is less to learn beside them.
+        """
+        until = len(self.reached.entries) if until is None else until
+        asked = (until, tuple(begun))
+        if self._made[0] != asked:
+            self._made = (asked, self._forecasts(until, begun))
+        return self._made[1]
+
+    def _forecasts(self, until: int, begun: Sequence[int]) -> Forecasts | None:
+        gains, diverged = self._entered(until)
+        if len(gains) < FEWEST:
+            return None
+        self._tune(until)
+        ranked, weight = _modelled(gains)
+        curves = self._curves(ranked, gains, diverged, begun)
+        self._model.condition(curves)
+        if begun:
+            first, count = len(curves.features) - len(begun), len(curves.score) - len(begun)
+            own = np.arange(first, len(curves.features))
+            curves.score[count:], _ = self._model.forecast(curves.features[first:], own, 0)
+            self._model.condition(curves)
+        own, features = np.arange(len(ranked)), curves.features[: len(ranked)]
+        final, variance = self._model.forecast(features, own)
+        reached = np.array([len(gains[number]) for number in ranked])
+        now, _ = self._model.forecast(features, own, reached - 1)
+        at = np.array([self._at[number][0] for number in ranked])
+        return Forecasts(
+            self.points,
+            self._model,
+            ranked,
+            at,
+            self.points.branches(at),
+            features,
+            reached,
+            weight,
+            final,
+            np.sqrt(variance),
+            float(now.max()),
+        )
+
+    def _tune(self, until: int) -> None:
+        """Has the model learn its parameters, from as many of the entries as any other moment until the next
+        such one would take."""
+        wanted = FEWEST
+        while math.ceil(wanted * RETUNED) <= until:
+            wanted = math.ceil(wanted * RETUNED)
+        while len((entered := self._entered(wanted))[0]) < FEWEST:
+            wanted += 1
+        if wanted != self._tuned:
+            gains, diverged = entered
+            self._model = CurveModel(self.points.owner, self.reached.levels)
+            self._model.tune(self._curves(_modelled(gains)[0], gains, diverged, ()), steps=STEPS)
+            self._tuned = wanted
+
+    def _entered(self, until: int) -> tuple[Gains, list[int]]:
+        """What the first so many entries tell of trials in the space, and those that diverged."""
+        gains: Gains = {}
+        diverged = []
+        for entry in self.reached.entries[:until]:
+            if entry.trial not in self._at:
+                continue
+            if math.isfinite(entry.gain):
+                gains.setdefault(entry.trial, []).append(entry.gain)
+            else:
+                diverged.append(entry.trial)
+                gains.pop(entry.trial, None)
+        return gains, diverged
+
+    def _curves(
+        self, ranked: Sequence[int], gains: Gains, diverged: Sequence[int], begun: Sequence[int]
+    ) -> Curves:
+        shares = all(0 <= gain <= 1 for known in gains.values() for gain in known)
+        scale: Callable[[Sequence[float]], np.ndarray] = _log_odds if shares else np.asarray
+        scores = [scale(gains[number]) for number in ranked]
+        by_level = [
+            [known[level] for known in scores if len(known) > level]
+            for level in range(len(self.reached.levels))
+        ]
+        middle, low = np.median(by_level[0]), np.percentile(by_level[0], 5)
+        spread = max(float(np.maximum(by_level[0], low).std()), 1e-6)
+        floors = [_floor(known) for known in by_level]
+        worst = min(max(floor, min(known)) for floor, known in zip(floors, by_level, strict=True) if known)
+        lost = diverged[-MOST_DIVERGED:]
+        rows = [
+            (place, level, max(score, floors[level]), 0.0)
+            for place, known in enumerate(scores)
+            for level, score in enumerate(known)
+        ]
+        rows += [
+            (len(rows_of) + place, 0, score, doubt)
+            for rows_of, others, score, doubt in (
+                (ranked, lost, worst, DOUBT),
+                ([*ranked, *lost], begun, middle, 0.0),
+            )
+            for place in range(len(others))
+        ]
+        trial, level, score, doubt = (np.array(column) for column in zip(*rows, strict=True))
+        features = np.array([self._at[number][1] for number in [*ranked, *lost, *begun]])
+        return Curves(features, trial, level, (score - middle) / spread, doubt)
+
+
+def _modelled(gains: Gains) -> tuple[list[int], np.ndarray]:
+    """Which trials are modelled, by number, and for how many each stands, float (T,)."""
+    if len(gains) <= MOST:
+        return sorted(gains), np.ones(len(gains))
+    best = set(heapq.nlargest(BEST, gains, key=lambda number: (len(gains[number]), gains[number][-1])))
+    others = sorted(gains.keys() - best)
+    stand_for = len(others) / (MOST - BEST)
+    ranked = sorted([*best, *others[BEST - MOST :]])
+    return ranked, np.array([1.0 if number in best else stand_for for number in ranked])
+
+
+def _log_odds(shares: Sequence[float]) -> np.ndarray:
+    inside = np.clip(shares, EDGE, 1 - EDGE)
+    return np.asarray(np.log(inside / (1 - inside)))
+
+
+def _floor(scores: Sequence[float]) -> float:
+    """A score below it is an outlier (Tukey 1977), and how far below says nothing more."""
+    if len(scores) < 4:
+        return -math.inf
+    low, high = np.percentile(scores, [25, 75])
+    return float(low - 1.5 * (high - low))
