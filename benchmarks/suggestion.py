@@ -4,8 +4,9 @@
 
 The space has 21 parameters: a family, and four of each of four families or of all, so a trial has 9. Of the
 trials before, drawn at random, one in nine ran its full length, one in five diverged and the others were
-stopped; four more are running. A suggestion is what `Sampler.ask` takes for one trial, a decision what
-`Asha.report` takes for an epoch that enters the first rung: medians, in milliseconds of processor time.
+stopped; four more are running. A suggestion is what `Sampler.ask` takes for one trial, a decision what the
+rule takes for an epoch that enters the first rung: medians, in milliseconds of processor time. Each time that
+there is a quarter more to learn from, a forecast takes some tenths of a second more: "learning anew".
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from search.policy.asha import Asha
 from search.policy.history import History, Turn
 from search.policy.optuna_samplers import suggest
-from search.policy.sampler import Sampler
+from search.policy.policy import Policy, make_policy
 from search.policy.sampler_names import SAMPLERS
 from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord
 from spaces.domains import Choice, Range
@@ -45,6 +45,7 @@ def main() -> None:
     before = {count: records(count) for count in options.trials}
     for name in options.samplers:
         row(name, [suggestion_ms(name, before[count], options.repeats) for count in options.trials])
+    row("learning anew", [learning_ms(before[count]) for count in options.trials])
     row("a decision", [decision_ms(before[count], options.repeats) for count in options.trials])
 
 
@@ -91,21 +92,43 @@ def records(count: int) -> list[TrialRecord]:
     return made
 
 
-def suggestion_ms(name: str, before: list[TrialRecord], repeats: int) -> float:
-    sampler = Sampler(conditional(), SCORE, seed=0, name=name)
+def policy(name: str, before: list[TrialRecord]) -> Policy:
+    """One that knows these trials."""
+    made = make_policy(conditional(), SCORE, name=name, seed=0, max_passes=EPOCHS)
     for record in before:
-        sampler.restore(record)
+        made.sampler.restore(record)
+    for record in before:
+        for epoch in record.history:
+            diverged = record.outcome is Outcome.DIVERGED and epoch is record.history[-1]
+            made.rule.enter(record.number, epoch.passes, math.nan if diverged else epoch.metrics["score"])
         if record.outcome is not None:
-            sampler.tell(record)
-    return median_ms(lambda turn: sampler.ask(len(before) + turn), repeats)
+            made.sampler.tell(record)
+    return made
+
+
+def suggestion_ms(name: str, before: list[TrialRecord], repeats: int) -> float:
+    known = policy(name, before)
+    return median_ms(lambda turn: known.sampler.ask(len(before) + turn), repeats)
+
+
+def learning_ms(before: list[TrialRecord]) -> float:
+    """The first forecast, which learns the model's parameters."""
+    known = policy("forecast", before)
+    began = time.process_time()
+    known.sampler.ask(len(before))
+    return 1000 * (time.process_time() - began)
 
 
 def decision_ms(before: list[TrialRecord], repeats: int) -> float:
-    asha = Asha(EPOCHS)
-    for record in before:
-        for epoch in record.history:
-            asha.report(record.number, epoch.passes, epoch.metrics["score"])
-    return median_ms(lambda turn: asha.report(len(before) + turn, 1, 0.5), repeats)
+    known = policy("random", before)
+    for turn in range(repeats + 1):
+        known.sampler.ask(len(before) + turn)
+
+    def decide(turn: int) -> None:
+        known.rule.enter(len(before) + turn, 1, 0.5)
+        known.rule.decide(len(before) + turn)
+
+    return median_ms(decide, repeats)
 
 
 def median_ms(action: Callable[[int], object], repeats: int) -> float:

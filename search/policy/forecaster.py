@@ -82,6 +82,9 @@ class Forecaster:
         self._at: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._model, self._tuned = CurveModel(self.points.owner, reached.levels), 0
         self._made: tuple[object, Forecasts | None] = (None, None)
+        self._gains: Gains = {}
+        self._diverged: list[int] = []
+        self._seen = 0
 
     def add(self, number: int, params: Params) -> None:
         """Tells of a trial that is in the space; forecasts are of these alone."""
@@ -109,10 +112,10 @@ class Forecaster:
         return self._made[1]
 
     def _forecasts(self, until: int, begun: Sequence[int]) -> Forecasts | None:
-        gains, diverged = self._entered(until)
-        if len(gains) < FEWEST:
+        if len(self._entered(until)[0]) < FEWEST:
             return None
         self._tune(until)
+        gains, diverged = self._entered(until)
         ranked, weight = _modelled(gains)
         curves = self._curves(ranked, gains, diverged, begun)
         self._model.condition(curves)
@@ -144,29 +147,31 @@ class Forecaster:
         """Has the model learn its parameters, from as many of the entries as any other moment until the next
         such one would take."""
         wanted = FEWEST
-        while math.ceil(wanted * RETUNED) <= until:
-            wanted = math.ceil(wanted * RETUNED)
-        while len((entered := self._entered(wanted))[0]) < FEWEST:
+        while (more := math.ceil(wanted * RETUNED)) <= until:
+            wanted = more
+        if wanted == self._tuned:
+            return
+        self._tuned = wanted
+        while len(self._entered(wanted)[0]) < FEWEST:
             wanted += 1
-        if wanted != self._tuned:
-            gains, diverged = entered
-            self._model = CurveModel(self.points.owner, self.reached.levels)
-            self._model.tune(self._curves(_modelled(gains)[0], gains, diverged, ()), steps=STEPS)
-            self._tuned = wanted
+        gains, diverged = self._entered(wanted)
+        self._model = CurveModel(self.points.owner, self.reached.levels)
+        self._model.tune(self._curves(_modelled(gains)[0], gains, diverged, ()), steps=STEPS)
 
     def _entered(self, until: int) -> tuple[Gains, list[int]]:
         """What the first so many entries tell of trials in the space, and those that diverged."""
-        gains: Gains = {}
-        diverged = []
-        for entry in self.reached.entries[:until]:
+        if until < self._seen:
+            self._gains, self._diverged, self._seen = {}, [], 0
+        for entry in self.reached.entries[self._seen : until]:
             if entry.trial not in self._at:
                 continue
             if math.isfinite(entry.gain):
-                gains.setdefault(entry.trial, []).append(entry.gain)
+                self._gains.setdefault(entry.trial, []).append(entry.gain)
             else:
-                diverged.append(entry.trial)
-                gains.pop(entry.trial, None)
-        return gains, diverged
+                self._diverged.append(entry.trial)
+                self._gains.pop(entry.trial, None)
+        self._seen = until
+        return self._gains, self._diverged
 
     def _curves(
         self, ranked: Sequence[int], gains: Gains, diverged: Sequence[int], begun: Sequence[int]
