@@ -118,7 +118,7 @@ class Progress:
     def _ended(self, record: TrialRecord) -> str:
         error = " ".join((record.error or "").split())
         what = {
-            Outcome.COMPLETE: "complete",
+            Outcome.COMPLETE: "complete" if record.control is None else "complete, as a control",
             Outcome.STOPPED: f"stopped after epoch {record.epochs_done}{f': {error}' if error else ''}",
             Outcome.DIVERGED: f"diverged in epoch {record.epochs_done}",
             Outcome.OUT_OF_MEMORY: "out of memory",
