@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.quality.interface import Objective
 from benchmarks.quality.methods import METHODS, SLOW
+from benchmarks.quality.peers import PEERS
 from benchmarks.quality.objective_files import load_objective
 from benchmarks.quality.objectives import BUILT_IN
 from benchmarks.quality.regret import yardstick
@@ -115,7 +116,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--objective", nargs="+", default=["finetuning", "curves", "hartmann"])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--methods", nargs="+", default=["ours", *PEERS], choices=list(METHODS))
     parser.add_argument("--seeds", default="20", help="how many, or FIRST-LAST")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--startup-s", type=float, default=2.0)

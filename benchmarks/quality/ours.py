@@ -15,15 +15,19 @@ SCORE = Metric("score", "score", "max")
 class Ours:
     """A search as it comes: half of the suggestions and the stopping by forecasts of where trials will end.
 
-    It knows beforehand what a configuration costs in comparison with others, as our cost model does.
+    It knows beforehand what a configuration costs in comparison with others, as our cost model does. No trial
+    that the rule would stop runs on as a control: that share is for those who want to know what it costs.
+
+    Args:
+        sampler: By its name for a search.
     """
 
-    def __init__(self, objective: Objective, *, seed: int, workers: int) -> None:
+    def __init__(self, objective: Objective, *, seed: int, workers: int, sampler: str = "forecast") -> None:
         self._objective = objective
         made = make_policy(
             objective.space,
             SCORE,
-            name="forecast",
+            name=sampler,
             seed=seed,
             max_passes=objective.max_epochs,
             cost=lambda params: objective.evaluate(objective.space.drawn(params), 0)[2],
