@@ -16,9 +16,9 @@ import numpy as np
 
 from benchmarks.quality.interface import Objective
 from benchmarks.quality.methods import METHODS, SLOW
-from benchmarks.quality.peers import PEERS
 from benchmarks.quality.objective_files import load_objective
 from benchmarks.quality.objectives import BUILT_IN
+from benchmarks.quality.peers import PEERS
 from benchmarks.quality.regret import yardstick
 from benchmarks.quality.simulator import Setting, simulate
 from benchmarks.quality.tables import printed
