@@ -230,7 +230,7 @@ def test_a_worker_group_trains_a_trial_and_gives_its_resources_back_when_stopped
     space = desk.space(SLOW.replace("0.15", "0.0"))
     status, output = desk.search(
         *("--space", space, "--trials", "3", "--max-epochs", "4", "--name", "groups"),
-        *("--workers-per-trial", "2", "--cpus-per-trial", "1", "--reduction", "2"),
+        *("--workers-per-trial", "2", "--cpus-per-trial", "1", "--reduction", "2", "--audit", "0"),
     )
     assert status == 0, output
     assert_each_trial_is_recorded_once(desk, "groups", 3)

@@ -292,7 +292,7 @@ def test_records_hold_the_score_from_the_first_epoch_on(tmp_path: Path, driven: 
     driven(tmp_path / "records.jsonl", LATENCY)
     lines = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
     epochs = [line["metrics"] for line in lines if line["event"] == "epoch"]
-    assert len(epochs) > 40
+    assert len(epochs) > 25
     for metrics in epochs:
         penalty = 0.02 * math.log10(metrics["latency_ms"])
         assert metrics["penalised_val_accuracy"] == pytest.approx(metrics["val_accuracy"] - penalty)

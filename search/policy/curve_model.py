@@ -55,7 +55,7 @@ class CurveModel:
     """
 
     def __init__(self, owner: np.ndarray, levels: list[float]) -> None:
-        self._owner, self._coordinates = owner, int(owner.max()) + 1
+        self._owner, self._coordinates = owner, int(owner.max(initial=-1)) + 1
         log = np.log(np.array(levels, dtype=float))
         place = (log - log[0]) / max(log[-1] - log[0], 1e-9)
         self._apart = np.abs(place[:, None] - place[None])

@@ -19,8 +19,8 @@ class ForecastRule:
     in ASHA, but by what each is expected to score at full length from all that is known by then. So what
     learns fast and what learns late, a backbone that is frozen and one that is not, are compared by the same
     thing at every rung. Still, what a family of networks gains late is not known before some of it have come
-    so far, so at the lowest rungs each branch of the space is compared within itself: the best third of each
-    goes on, and whatever is the best of all. From then on all are compared with all.
+    so far, so at the lowest rungs each branch of the space is compared within itself, as soon as there are
+    `reduction` of it, and whatever is the best of all goes on. From then on all are compared with all.
 
     As long as too little is known for forecasts, and for recipes outside of the space, scores are compared
     (`Asha`).
@@ -41,20 +41,25 @@ class ForecastRule:
     def decide(self, trial: int) -> Decision:
         """On a trial's latest report; one whose score is not finite stops at once."""
         latest = self.reached.latest(trial)
-        if not latest.entries or latest.entries[-1].level == len(self._asha.rungs):
+        if not latest.entries:
             return Decision.CONTINUE
-        known = None
-        if math.isfinite(latest.entries[-1].gain):
-            known = self._forecaster.forecasts(until=latest.until)
+        own = latest.entries[-1]
+        if not math.isfinite(own.gain):
+            return Decision.STOP
+        if own.level == len(self._asha.rungs):
+            return Decision.CONTINUE
+        known = self._forecaster.forecasts(until=latest.until)
         if known is None or trial not in known.ranked:
             return self._asha.decide(trial)
-        return self._by_forecasts(known, known.ranked.index(trial), latest.entries[-1].level)
+        return self._by_forecasts(known, known.ranked.index(trial), own.level)
 
     def _by_forecasts(self, known: Forecasts, own: int, level: int) -> Decision:
         here = known.reached > level
+        kin = here & (known.branch == known.branch[own])
+        enough = known.weight[kin].sum() >= self._asha.reduction
+        peers = kin if level < AMONG_THEMSELVES and enough else here
         not_worse = known.final >= known.final[own]
-        peers = here & (known.branch == known.branch[own]) if level < AMONG_THEMSELVES else here
-        rank, allowed = (float(known.weight[peers & those].sum()) for those in (not_worse, here))
-        best_of_all = not (here & not_worse).sum() > 1
+        rank, allowed = known.weight[peers & not_worse].sum(), known.weight[peers].sum()
+        best_of_all = (here & not_worse).sum() == 1
         goes_on = best_of_all or rank <= allowed // self._asha.reduction
         return Decision.CONTINUE if goes_on else Decision.STOP

@@ -84,7 +84,7 @@ def _probabilities(known: Forecasts, rng: np.random.Generator) -> np.ndarray:
         np.vstack(
             [
                 points.moved(rng.random((IN_EACH, points.size)), branch),
-                points.moved(carried.copy(), branch),
+                points.moved(carried, branch),
                 _near(points, known.at[tried[branch]], NEAR, rng),
             ]
         )
@@ -106,7 +106,8 @@ def _probabilities(known: Forecasts, rng: np.random.Generator) -> np.ndarray:
 
 
 def _best(known: Forecasts, branch: int, rng: np.random.Generator) -> np.ndarray:
-    """Points of a branch, by falling expected improvement, float (`OFFERED`, P)."""
+    """Points of a branch that differ from each other and from those tried, by falling expected improvement,
+    float (`OFFERED`, P), or fewer."""
     points = known.points
     sure = known.final - 0.5 * known.spread
     top = _top(np.flatnonzero(known.branch == branch), sure)
@@ -116,7 +117,10 @@ def _best(known: Forecasts, branch: int, rng: np.random.Generator) -> np.ndarray
     for _ in range(ROUNDS):
         near = _near(points, found[np.argsort(-gain)[:KEPT]], NEAR, rng)
         found, gain = np.vstack([found, near]), np.concatenate([gain, _improvement(known, near)])
-    return found[np.argsort(-gain)[:OFFERED]]
+    found = found[np.argsort(-gain)]
+    tried = len(known.features)
+    _, first = np.unique(np.vstack([known.features, points.features(found)]), axis=0, return_index=True)
+    return found[np.sort(first[first >= tried])[:OFFERED] - tried]
 
 
 def _improvement(known: Forecasts, at: np.ndarray) -> np.ndarray:

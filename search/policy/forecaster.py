@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import heapq
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ FEWEST = 12
 """Trials that must have come to the first rung before anything is forecast."""
 MOST, BEST = 160, 80
 """At most so many trials are modelled: the best ones, by how far they came and their scores there, and the
-most recent others. The time of a Gaussian process grows with the cube of its data."""
+others that came to a rung last. The time of a Gaussian process grows with the cube of its data."""
 MOST_DIVERGED = 25
 DOUBT = 0.1
 """A variance of what diverged trials are said to score, which is made up; scores have one of about 1."""
@@ -27,13 +29,16 @@ STEPS = 25
 """Of the search for a model's parameters."""
 RETUNED = 1.25
 """The model's parameters are learnt anew each time that there are so many times the entries."""
+FLAT = 0.2
+"""The spread at the first rung is taken to be at least so much of the spread of all scores: as long as nobody
+has learnt anything it says nothing."""
 EDGE = 0.002
 """Shares are taken to be at least so far from 0 and 1."""
 
 Params = Mapping[str, Any]
 """As an Optuna trial has them."""
 Gains = dict[int, list[float]]
-"""Of each trial what it scored, by rung."""
+"""Of each trial what it scored, by rung; who came to a rung last is last."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Forecasts:
 class Forecaster:
     """Learns from what trials scored at rungs.
 
-    Its model sees log-odds where all scores are shares, and scores themselves otherwise, less the middle of
+    Its model sees log-odds where all scores were shares when it was learnt, else scores, less the middle of
     those at the first rung and divided by their spread. A trial that diverged counts as one of the worst at
     the first rung. Forecasts depend on the seed and on the entries and their order alone: a search that is
     resumed goes on with those that it had.
@@ -84,7 +89,7 @@ class Forecaster:
         self._made: tuple[object, Forecasts | None] = (None, None)
         self._gains: Gains = {}
         self._diverged: list[int] = []
-        self._seen = 0
+        self._seen, self._shares = 0, False
 
     def add(self, number: int, params: Params) -> None:
         """Tells of a trial that is in the space; forecasts are of these alone."""
@@ -93,10 +98,15 @@ class Forecaster:
             self._at[number] = (point, self.points.features(point[None])[0])
 
     def costs(self) -> np.ndarray:
-        """What trials of each branch are expected to cost, float (B,): of one that is drawn from each."""
-        drawn = np.random.default_rng(self._seed).random((self.points.branch_count, self.points.size))
-        at = [self.points.moved(point[None], branch)[0] for branch, point in enumerate(drawn)]
-        return np.array([self._cost(self.points.params(point)) for point in at])
+        """What is expected to be the cost of the middle of each branch, float (B,)."""
+        return np.array([self._cost(params) for params in self._middles])
+
+    @cached_property
+    def _middles(self) -> list[dict[str, Any]]:
+        """Of each branch, what is in the middle of all ranges."""
+        middle = np.full((self.points.branch_count, 1, self.points.size), 0.5)
+        moved = (self.points.moved(point, branch)[0] for branch, point in enumerate(middle))
+        return [self.points.params(point) for point in moved]
 
     def forecasts(self, *, until: int | None = None, begun: Sequence[int] = ()) -> Forecasts | None:
         """What is expected after the first `until` entries, all by default; None as long as they are too few.
@@ -117,21 +127,28 @@ class Forecaster:
         self._tune(until)
         gains, diverged = self._entered(until)
         ranked, weight = _modelled(gains)
-        curves = self._curves(ranked, gains, diverged, begun)
-        self._model.condition(curves)
+        curves, model = self._curves(ranked, gains, diverged), copy.copy(self._model)
+        model.condition(curves)
         if begun:
-            first, count = len(curves.features) - len(begun), len(curves.score) - len(begun)
-            own = np.arange(first, len(curves.features))
-            curves.score[count:], _ = self._model.forecast(curves.features[first:], own, 0)
-            self._model.condition(curves)
+            new = np.array([self._at[number][1] for number in begun])
+            expected, _ = model.forecast(new, None, 0)
+            own, first = len(curves.features) + np.arange(len(begun)), np.zeros(len(begun), dtype=int)
+            curves = Curves(
+                np.vstack([curves.features, new]),
+                np.append(curves.trial, own),
+                np.append(curves.level, first),
+                np.append(curves.score, expected),
+                np.append(curves.doubt, first),
+            )
+            model.condition(curves)
         own, features = np.arange(len(ranked)), curves.features[: len(ranked)]
-        final, variance = self._model.forecast(features, own)
+        final, variance = model.forecast(features, own)
         reached = np.array([len(gains[number]) for number in ranked])
-        now, _ = self._model.forecast(features, own, reached - 1)
+        now, _ = model.forecast(features, own, reached - 1)
         at = np.array([self._at[number][0] for number in ranked])
         return Forecasts(
             self.points,
-            self._model,
+            model,
             ranked,
             at,
             self.points.branches(at),
@@ -155,37 +172,37 @@ class Forecaster:
         while len(self._entered(wanted)[0]) < FEWEST:
             wanted += 1
         gains, diverged = self._entered(wanted)
+        # Of the model that is learnt now: penalised scores may leave this range later on.
+        self._shares = all(0 <= gain <= 1 for known in gains.values() for gain in known)
         self._model = CurveModel(self.points.owner, self.reached.levels)
-        self._model.tune(self._curves(_modelled(gains)[0], gains, diverged, ()), steps=STEPS)
+        self._model.tune(self._curves(_modelled(gains)[0], gains, diverged), steps=STEPS)
 
     def _entered(self, until: int) -> tuple[Gains, list[int]]:
         """What the first so many entries tell of trials in the space, and those that diverged."""
         if until < self._seen:
             self._gains, self._diverged, self._seen = {}, [], 0
         for entry in self.reached.entries[self._seen : until]:
-            if entry.trial not in self._at:
+            if entry.trial not in self._at or entry.trial in self._diverged:
                 continue
+            known = self._gains.pop(entry.trial, [])
             if math.isfinite(entry.gain):
-                self._gains.setdefault(entry.trial, []).append(entry.gain)
+                self._gains[entry.trial] = [*known, entry.gain]
             else:
                 self._diverged.append(entry.trial)
-                self._gains.pop(entry.trial, None)
         self._seen = until
         return self._gains, self._diverged
 
-    def _curves(
-        self, ranked: Sequence[int], gains: Gains, diverged: Sequence[int], begun: Sequence[int]
-    ) -> Curves:
-        shares = all(0 <= gain <= 1 for known in gains.values() for gain in known)
-        scale: Callable[[Sequence[float]], np.ndarray] = _log_odds if shares else np.asarray
+    def _curves(self, ranked: Sequence[int], gains: Gains, diverged: Sequence[int]) -> Curves:
+        scale: Callable[[Sequence[float]], np.ndarray] = _log_odds if self._shares else np.asarray
         scores = [scale(gains[number]) for number in ranked]
         by_level = [
             [known[level] for known in scores if len(known) > level]
             for level in range(len(self.reached.levels))
         ]
         middle, low = np.median(by_level[0]), np.percentile(by_level[0], 5)
-        spread = max(float(np.maximum(by_level[0], low).std()), 1e-6)
         floors = [_floor(known) for known in by_level]
+        every = [max(score, floor) for known, floor in zip(by_level, floors, strict=True) for score in known]
+        spread = max(float(np.maximum(by_level[0], low).std()), FLAT * float(np.std(every)), 1e-6)
         worst = min(max(floor, min(known)) for floor, known in zip(floors, by_level, strict=True) if known)
         lost = diverged[-MOST_DIVERGED:]
         rows = [
@@ -193,16 +210,9 @@ class Forecaster:
             for place, known in enumerate(scores)
             for level, score in enumerate(known)
         ]
-        rows += [
-            (len(rows_of) + place, 0, score, doubt)
-            for rows_of, others, score, doubt in (
-                (ranked, lost, worst, DOUBT),
-                ([*ranked, *lost], begun, middle, 0.0),
-            )
-            for place in range(len(others))
-        ]
+        rows += [(len(ranked) + place, 0, worst, DOUBT) for place in range(len(lost))]
         trial, level, score, doubt = (np.array(column) for column in zip(*rows, strict=True))
-        features = np.array([self._at[number][1] for number in [*ranked, *lost, *begun]])
+        features = np.array([self._at[number][1] for number in [*ranked, *lost]])
         return Curves(features, trial, level, (score - middle) / spread, doubt)
 
 
@@ -211,7 +221,7 @@ def _modelled(gains: Gains) -> tuple[list[int], np.ndarray]:
     if len(gains) <= MOST:
         return sorted(gains), np.ones(len(gains))
     best = set(heapq.nlargest(BEST, gains, key=lambda number: (len(gains[number]), gains[number][-1])))
-    others = sorted(gains.keys() - best)
+    others = [number for number in gains if number not in best]
     stand_for = len(others) / (MOST - BEST)
     ranked = sorted([*best, *others[BEST - MOST :]])
     return ranked, np.array([1.0 if number in best else stand_for for number in ranked])

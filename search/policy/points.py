@@ -60,6 +60,7 @@ class Points:
 
     def moved(self, points: np.ndarray, branch: int) -> np.ndarray:
         """The points, in this branch."""
+        points = points.copy()
         if self.branch_place is not None:
             points[:, self.branch_place] = (branch + 0.5) / self.branch_count
         return points
@@ -75,7 +76,7 @@ class Points:
                 rows = np.flatnonzero(active[drawn.name])
                 absent[rows] = False
                 if drawn.ordered:
-                    found[rows, columns.start] = drawn.snapped(points[rows, drawn.place])
+                    found[rows, columns.start] = drawn.snapped(points[rows])
                 else:
                     found[rows, columns.kinds[drawn.name][drawn.steps(points[rows])]] = KIND
             if columns.has_number:
@@ -140,7 +141,9 @@ class Points:
             applies = np.ones(len(points), dtype=bool)
             for path, allowed in parameter.when.items():
                 values = self._referred[path]
-                applies &= np.isin(known[path], [_index(values, value) for value in allowed])
+                applies &= np.isin(
+                    known[path], [_index(values, value) for value in allowed if takes(values, value)]
+                )
             found[parameter.name] = applies
             if parameter.path in known:
                 values = self._referred[parameter.path]
@@ -168,6 +171,9 @@ class _Drawn:
         self.count = count_of(self.distribution)
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
         self.ordered = isinstance(domain, Range) or numbers
+        if self.ordered:
+            values = np.array(self.values or range(self.count or 0))
+            self._rank = np.argsort(np.argsort(values))
 
     def steps(self, points: np.ndarray) -> np.ndarray:
         """Which of its values, int (N,)."""
@@ -176,11 +182,11 @@ class _Drawn:
         assert self.count is not None
         return np.minimum((points[:, self.place] * self.count).astype(int), self.count - 1)
 
-    def snapped(self, places: np.ndarray) -> np.ndarray:
+    def snapped(self, points: np.ndarray) -> np.ndarray:
         """Where its values are between the lowest and the highest, float (N,)."""
         if self.count is None:
-            return places
-        return np.minimum((places * self.count).astype(int), self.count - 1) / max(self.count - 1, 1)
+            return points[:, self.place]
+        return self._rank[self.steps(points)] / max(self.count - 1, 1)
 
 
 class _Columns:
