@@ -24,12 +24,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # scripts are run from anywhere, and are not installed
 
-from benchmarks.quality.command import TRAININGS
+from benchmarks.quality.command import TRAININGS, seeds
 from benchmarks.quality.finetuning import finetuning
 from benchmarks.quality.interface import Objective
 from benchmarks.quality.ours import Ours
 from benchmarks.quality.random_params import random_params
-from benchmarks.quality.regret import interval, regret
+from benchmarks.quality.regret import interval, regret, trained
 from benchmarks.quality.simulator import Setting, simulate
 from spaces.priors import CONFIDENCES, Confidence, Prior
 
@@ -45,11 +45,9 @@ def main() -> None:
     parser.add_argument("--of", type=float, default=1.0, help="share of the parameters that have a prior")
     parser.add_argument("--worse", type=float, default=20, help="percentile of the wrong configuration")
     options = parser.parse_args()
-    first, _, last = options.seeds.partition("-")
-    seeds = range(int(first), int(last) + 1) if last else range(100, 100 + int(first))
     percentiles = {"without": None, "right": 100.0, "wrong": options.worse}
     found: dict[str, list[np.ndarray]] = {name: [] for name in percentiles}
-    for seed in seeds:
+    for seed in seeds(options.seeds):
         world = World(seed)
         for name, percentile in percentiles.items():
             objective = world.objective
@@ -77,12 +75,9 @@ class World:
         self.objective, self._seed = finetuning(seed), seed
         rng, space = np.random.default_rng(seed), self.objective.space
         self._params = [random_params(space, rng) for _ in range(RANDOM)]
-        finals, seconds = [], []
-        for number, params in enumerate(self._params):
-            _, noiseless, epoch_s = self.objective.evaluate(space.drawn(params), number)
-            finals.append(-np.inf if np.isnan(noiseless[-1]) else noiseless[-1])
-            seconds.append(epoch_s * min(len(noiseless), 1 + int(np.isfinite(noiseless).sum())))
-        self._order, self._best, self._typical = np.argsort(finals), max(finals), float(np.median(finals))
+        finals, seconds = trained(self.objective, self._params)
+        finals[np.isnan(finals)] = -np.inf
+        self._order, self._best, self._typical = np.argsort(finals), finals.max(), float(np.median(finals))
         self._time_s = TRAININGS * float(np.mean(seconds)) / WORKERS
 
     def at(self, percentile: float) -> Mapping[str, Any]:

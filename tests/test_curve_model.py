@@ -44,8 +44,7 @@ def with_parameters(log: np.ndarray, known: Curves, monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patched:
         patched.setattr(curve_model, "minimize", lambda *args, **options: SimpleNamespace(x=log))
         model.tune(known, steps=1)
-    model.condition(known)
-    return model
+    return model.condition(known)
 
 
 def loss_of(known: Curves, monkeypatch: pytest.MonkeyPatch) -> Loss:
@@ -159,7 +158,7 @@ def test_joint_forecasts_have_the_same_means_and_variances_and_the_covariance_be
 def test_a_model_forgets_the_scores_before_and_keeps_its_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     other = curves(5, seed=3)
     model = with_parameters(somewhere(), curves(9), monkeypatch)
-    model.condition(other)
+    model = model.condition(other)
     wanted = with_parameters(somewhere(), other, monkeypatch)
     asked = np.random.default_rng(5).random((4, len(OWNER)))
     np.testing.assert_array_equal(model.forecast(asked), wanted.forecast(asked))
@@ -169,7 +168,7 @@ def test_what_is_doubted_says_less(monkeypatch: pytest.MonkeyPatch) -> None:
     known = curves(9)
     model = with_parameters(somewhere(), replace(known, doubt=np.zeros_like(known.doubt)), monkeypatch)
     _, sure = model.forecast(known.features, np.arange(9))
-    model.condition(replace(known, doubt=np.full_like(known.doubt, 1.0)))
+    model = model.condition(replace(known, doubt=np.full_like(known.doubt, 1.0)))
     _, doubted = model.forecast(known.features, np.arange(9))
     assert (doubted > sure).all()
 
@@ -178,7 +177,7 @@ def test_a_single_level_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     known = curves(9, lengths=(1,))
     model = CurveModel(OWNER, [5.0])
     model.tune(known, steps=5)
-    model.condition(known)
+    model = model.condition(known)
     mean, variance = model.forecast(known.features, np.arange(9))
     assert np.isfinite(mean).all()
     assert (variance > 0).all()
@@ -196,8 +195,7 @@ def tuned(
     known = replace(known, score=np.array(scores), doubt=np.zeros(len(scores)))
     model = CurveModel(OWNER, LEVELS)
     model.tune(known, steps=25)
-    model.condition(known)
-    return model
+    return model.condition(known)
 
 
 def new_features(count: int = 40) -> np.ndarray:

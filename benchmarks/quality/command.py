@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -84,12 +83,15 @@ def objective_named(name: str, seed: int) -> Objective:
     return BUILT_IN[name](seed) if name in BUILT_IN else load_objective(Path(name))
 
 
+def seeds(given: str) -> range:
+    """Those that `20` (so many, of those for reporting) or `0-9` stand for."""
+    first, _, last = given.partition("-")
+    return range(int(first), int(last) + 1) if last else range(FIRST_SEED, FIRST_SEED + int(first))
+
+
 def _asked(options: argparse.Namespace) -> list[Run]:
     """What shall be run, seed by seed, so that what is there when it is interrupted is in pairs."""
-    first, _, last = options.seeds.partition("-")
-    seeds: Sequence[int] = (
-        range(int(first), int(last) + 1) if last else range(FIRST_SEED, FIRST_SEED + int(first))
-    )
+    asked = seeds(options.seeds)
     return [
         {
             "objective": Path(name).stem,
@@ -100,10 +102,10 @@ def _asked(options: argparse.Namespace) -> list[Run]:
             "startup_s": options.startup_s,
             "time_s": options.time_s,
         }
-        for place, seed in enumerate(seeds)
+        for place, seed in enumerate(asked)
         for name in options.objective
         for method in options.methods
-        if method not in SLOW or place < max(1, len(seeds) // 2)
+        if method not in SLOW or place < max(1, len(asked) // 2)
     ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,15 +29,29 @@ class Yardstick:
 
 def yardstick(objective: Objective, *, seed: int = 0) -> Yardstick:
     """Measures an objective."""
-    rng, space = np.random.default_rng(seed), objective.space
-    finals, seconds = [], []
-    for number in range(RANDOM):
-        _, noiseless, epoch_s = objective.evaluate(space.drawn(random_params(space, rng)), number)
-        finals.append(noiseless[-1])
-        seconds.append(epoch_s * min(len(noiseless), 1 + int(np.isfinite(noiseless).sum())))
-    scores = np.array(finals)
+    rng = np.random.default_rng(seed)
+    scores, seconds = trained(objective, (random_params(objective.space, rng) for _ in range(RANDOM)))
     scores[~np.isfinite(scores)] = np.nanmin(scores)
-    return Yardstick(float(np.median(scores)), float(scores.max()), float(np.mean(seconds)))
+    return Yardstick(float(np.median(scores)), float(scores.max()), float(seconds.mean()))
+
+
+def trained(
+    objective: Objective, configurations: Iterable[Mapping[str, Any]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What whole trainings come to without noise, NaN where they diverge, and their seconds until then.
+
+    Args:
+        configurations: N, as `Job.params`.
+
+    Returns:
+        float (N,) and float (N,).
+    """
+    scores, seconds = [], []
+    for number, params in enumerate(configurations):
+        _, noiseless, epoch_s = objective.evaluate(objective.space.drawn(params), number)
+        scores.append(noiseless[-1])
+        seconds.append(epoch_s * min(len(noiseless), 1 + int(np.isfinite(noiseless).sum())))
+    return np.array(scores), np.array(seconds)
 
 
 def regret(incumbent: np.ndarray, typical: float, best: float) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,26 +68,29 @@ class CurveModel:
             [np.full(self._coordinates, RELEVANCE[1]), SHAPE_SPREAD, np.full(len(levels), NOISE[1])]
         )
         self._log = self._mean
+        # What `condition` sets.
+        self._features, self._trial, self._level = np.empty((0, len(owner))), np.empty(0), np.empty(0)
+        self._scale, self._precision, self._weights = np.empty(0), np.empty((0, 0)), np.empty(0)
+        self._signal = self._length = self._change = self._own = 0.0
 
     def tune(self, curves: Curves, *, steps: int) -> None:
         """Finds parameters that explain these scores well, in at most so many steps from where they are."""
         self._log = self._fitted(curves, steps)
 
-    def condition(self, curves: Curves) -> None:
-        """Takes these scores as what is known, in place of those before; the parameters stay."""
-        trial, level = curves.trial, curves.level
-        self._features, self._trial, self._level = curves.features, trial, level
-        weights = np.exp(self._log[: self._coordinates])
-        self._scale = np.sqrt(weights[self._owner])
-        at = self._coordinates
-        self._signal, self._length, self._change, self._own = np.exp(self._log[at : at + len(SHAPE)])
+    def condition(self, curves: Curves) -> CurveModel:
+        """A model with the same parameters that knows these scores, and no others."""
+        found, trial, level, at = copy.copy(self), curves.trial, curves.level, self._coordinates
+        found._features, found._trial, found._level = curves.features, trial, level
+        found._scale = np.sqrt(np.exp(self._log[:at])[self._owner])
+        found._signal, found._length, found._change, found._own = np.exp(self._log[at : at + len(SHAPE)])
         noise = np.exp(self._log[at + len(SHAPE) :])
-        kernel = self._cross(curves.features[trial], trial, level)
+        kernel = found._cross(curves.features[trial], trial, level)
         kernel[np.diag_indices(len(trial))] += noise[level] + curves.doubt + JITTER
         factor = cholesky(kernel, lower=True, check_finite=False)
         inverse = solve_triangular(factor, np.eye(len(trial)), lower=True, check_finite=False)
-        self._precision = inverse.T @ inverse
-        self._weights = self._precision @ curves.score
+        found._precision = inverse.T @ inverse
+        found._weights = found._precision @ curves.score
+        return found
 
     def forecast(
         self, features: np.ndarray, trial: np.ndarray | None = None, level: int | np.ndarray = -1

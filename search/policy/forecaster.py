@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import heapq
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -127,8 +126,8 @@ class Forecaster:
         self._tune(until)
         gains, diverged = self._entered(until)
         ranked, weight = _modelled(gains)
-        curves, model = self._curves(ranked, gains, diverged), copy.copy(self._model)
-        model.condition(curves)
+        curves = self._curves(ranked, gains, diverged)
+        model = self._model.condition(curves)
         if begun:
             new = np.array([self._at[number][1] for number in begun])
             expected, _ = model.forecast(new, None, 0)
@@ -140,24 +139,24 @@ class Forecaster:
                 np.append(curves.score, expected),
                 np.append(curves.doubt, first),
             )
-            model.condition(curves)
+            model = self._model.condition(curves)
         own, features = np.arange(len(ranked)), curves.features[: len(ranked)]
         final, variance = model.forecast(features, own)
         reached = np.array([len(gains[number]) for number in ranked])
         now, _ = model.forecast(features, own, reached - 1)
         at = np.array([self._at[number][0] for number in ranked])
         return Forecasts(
-            self.points,
-            model,
-            ranked,
-            at,
-            self.points.branches(at),
-            features,
-            reached,
-            weight,
-            final,
-            np.sqrt(variance),
-            float(now.max()),
+            points=self.points,
+            model=model,
+            ranked=ranked,
+            at=at,
+            branch=self.points.branches(at),
+            features=features,
+            reached=reached,
+            weight=weight,
+            final=final,
+            spread=np.sqrt(variance),
+            best_now=float(now.max()),
         )
 
     def _tune(self, until: int) -> None:

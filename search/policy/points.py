@@ -34,6 +34,16 @@ class Points:
         for drawn in self._parameters:
             drawn.place = -1 if drawn.is_fixed else self.paths.index(drawn.path)
         self._referred = {path: self._all_values(path) for p in tree.parameters for path in p.when}
+        # By a parameter's name. They are looked up for each batch of points: hundreds a suggestion.
+        self._codes = {
+            p.name: np.array([_index(self._referred[p.path], value) for value in p.domain.values or ()])
+            for p in tree.parameters
+            if p.path in self._referred
+        }
+        self._conditions = {
+            p.name: [(path, self._meets(path, allowed)) for path, allowed in p.when.items()]
+            for p in tree.parameters
+        }
         self._columns: list[_Columns] = []
         owner: list[int] = []
         for place, path in enumerate(self.paths):
@@ -130,6 +140,10 @@ class Points:
                 found += [value for value in parameter.domain.values or () if not takes(found, value)]
         return found
 
+    def _meets(self, path: str, allowed: Sequence[Value]) -> np.ndarray:
+        """Which values of a path meet a condition, bool (V + 1,): the last place, found by -1, is of none."""
+        return np.array([*(takes(allowed, value) for value in self._referred[path]), False])
+
     def _active(self, points: np.ndarray) -> dict[str, np.ndarray]:
         """Which parameters apply, by name, bool (N,)."""
         known = {}
@@ -139,16 +153,12 @@ class Points:
         found = {}
         for parameter, drawn in zip(self.tree.parameters, self._parameters, strict=True):
             applies = np.ones(len(points), dtype=bool)
-            for path, allowed in parameter.when.items():
-                values = self._referred[path]
-                applies &= np.isin(
-                    known[path], [_index(values, value) for value in allowed if takes(values, value)]
-                )
+            for path, meets in self._conditions[parameter.name]:
+                applies &= meets[known[path]]
             found[parameter.name] = applies
             if parameter.path in known:
-                values = self._referred[parameter.path]
-                codes = np.array([_index(values, value) for value in parameter.domain.values or ()])
-                known[parameter.path] = np.where(applies, codes[drawn.steps(points)], known[parameter.path])
+                codes = self._codes[parameter.name][drawn.steps(points)]
+                known[parameter.path] = np.where(applies, codes, known[parameter.path])
         return found
 
 

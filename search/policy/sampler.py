@@ -42,10 +42,10 @@ class NothingFitsError(Exception):
 class Sampler:
     """Suggests parameters, and keeps the trials that suggestions learn from.
 
-    A suggestion depends on the search's seed, the trial's number and these trials alone: a resumed search
-    goes on as if it had never stopped. What has the parameters of another trial, running or ended, or may
-    not be tried, is drawn again, up to `MOST_DRAWS` times, from another seed, and in the end at random;
-    nothing is learnt from it.
+    A suggestion depends on the search's seed, the trial's number and these trials alone, `forecast` also on
+    what the forecaster knows: a resumed search goes on as if it had never stopped. What has the parameters of
+    another trial, running or ended, or may not be tried, is drawn again, up to `MOST_DRAWS` times, from
+    another seed, and in the end at random; nothing is learnt from it.
 
     What a trial is said to be worth: after every epoch, as an intermediate value, the score of the weights
     that it would come out with if it ended there. The recipe's `keep` says which: the last ones, or those of
