@@ -32,6 +32,7 @@ from search.tune.connection import Connection
 from search.tune.driver import StopAll, carried, run
 from search.tune.probing import measured
 from search.tune.resources import may_share, packed, share
+from search.warm_start import store_formers
 from trainables.checkpoint import checkpoint_file
 from trainables.data import read_split
 from trainables.worker import Workplace
@@ -72,6 +73,7 @@ def resume(plan: Plan, connection: Connection | None = None, *, results: Path = 
 def _write_plan(folder: SearchFolder, plan: Plan) -> None:
     write_data(folder, plan.prepared)
     folder.space_file.write_text(plan.space.to_yaml(), encoding="utf-8")
+    store_formers(folder, plan.formers)
     _write_settings(folder, plan)
 
 
@@ -164,6 +166,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             reduction=settings.reduction,
             fits=plan.fits,
             cost=cost.of,
+            former=plan.formers,
         )
         accounts = Accounts(
             file.records,

@@ -47,6 +47,7 @@ class SearchFolder:
         self.data_file = path / "data.json"
         self.space_file = path / "space.yaml"
         self.split_file = path / "split.csv"
+        self.former_file = path / "former_searches.json"
         self.networks_file = path / "networks.json"
         self.records_file = path / records.FILE
         self.study_file = path / "study.db"

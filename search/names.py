@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from search.folder import RESULTS, FolderError, SearchFolder
 from search.settings import Settings
 from spaces.recipe_files import RECIPES
 from spaces.space_files import BUILT_IN
@@ -12,14 +13,16 @@ from spaces.yaml_files import find_yaml, read_yaml
 
 
 def check_names(settings: Settings) -> None:
-    """Makes sure that recipes, space, pictures and classes of these names are there.
+    """Makes sure that recipes, former searches, space, pictures and classes of these names are there.
 
     Raises:
+        FolderError: There is no such former search; see `former_folders`.
         SpaceError: There is no such recipe or space, or its file is not YAML.
         DataError: There are no labelled pictures, or none of such a class.
     """
     for name in settings.start_from:
         check_recipe_name(name)
+    former_folders(settings)
     if settings.space is not None:
         read_yaml(find_yaml(settings.space, BUILT_IN, "space"))
     if settings.data is not None:
@@ -35,3 +38,28 @@ def check_recipe_name(name: str) -> None:
         SpaceError: There is none, or it is not YAML.
     """
     read_yaml(find_yaml(name, RECIPES, "recipe"))
+
+
+def former_folders(settings: Settings) -> list[SearchFolder]:
+    """The folders of `--warm-start`.
+
+    Raises:
+        FolderError: One is not there, is not that of a search, is that of this one, or is named twice.
+    """
+    found: list[SearchFolder] = []
+    for name in settings.warm_start:
+        path = Path(name).expanduser()
+        if path.resolve() == (RESULTS / settings.name).resolve():
+            raise FolderError(
+                f"--warm-start {name} is this search itself. Go on with it by {settings.resume_command}."
+            )
+        folder = SearchFolder.open(path)
+        if folder.settings().alone:
+            raise FolderError(
+                f"--warm-start {name} is the training of one recipe, not a search. To try its recipe first: "
+                f"--start-from {folder.best_file}."
+            )
+        if any(path.resolve() == other.path.resolve() for other in found):
+            raise FolderError(f"--warm-start names {name} twice. Leave one out.")
+        found.append(folder)
+    return found

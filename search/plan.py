@@ -15,11 +15,13 @@ from search.folder import SearchFolder
 from search.limits import LimitError, within_limits
 from search.networks import Networks, load
 from search.pictures import decode_for, ready_pictures
+from search.policy.former import Former
 from search.rehearsal import Tried, check_losses, fetch_weights, rehearse
 from search.settings import Settings
 from search.starting import Named, built_in_recipes, own_recipes, starts, stored_starts
 from search.trials import Epoch, Start, TrialRecord
 from search.variants import variants
+from search.warm_start import said, stored_formers, warm_start
 from spaces.domains import Value
 from spaces.parameters import Parameter
 from spaces.recipe import Recipe
@@ -59,6 +61,8 @@ class Plan:
     """By name, why each of the other built-in recipes is not."""
     weights: Mapping[str, str]
     """Every file of weights that trials start from, by absolute path, with its SHA-256."""
+    formers: Sequence[Former] = ()
+    """The searches that it learns from."""
 
     @property
     def training_pictures(self) -> int:
@@ -84,7 +88,8 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
     """Checks all that can be checked, decodes the pictures, and gets the weights to start from.
 
     Args:
-        before: The search that is to go on: its starting recipes, and sizes of networks, are taken over.
+        before: The search that is to go on: its starting recipes, what it learns from former searches, and
+            sizes of networks, are taken over.
 
     Raises:
         SpaceError: The space or a recipe of --start-from is not valid; every fault is named.
@@ -92,13 +97,14 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
         ModelError: An --import module fails, networks refuse their arguments or pictures, or weights to start
             from cannot be had.
         LimitError: Nothing, or not a recipe of --start-from, is within the limits.
-        FolderError: The files of `before` are damaged.
+        FolderError: The files of `before` are damaged, or a former search is of no use.
     """
     assert settings.space is not None
     own_networks = import_networks(settings.imports)
     space = load_space(settings.space, extra_models=own_networks)
     own = [] if before else own_recipes(settings, own_networks)
     known = stored_starts(before) if before else ()
+    formers = stored_formers(before, own_networks) if before else ()
     given = [(f"--start-from {name}", config.recipe) for name, config in own]
     given += [(start.source, Recipe.model_validate(start.recipe)) for start in known]
     offers = _of(space)
@@ -125,7 +131,8 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
         pictures = int((prepared.split["part"] == "train").sum())
         length = {"passes": settings.max_epochs, "pictures": pictures}
         fitting, left_out = built_in_recipes(offered, networks, **length)
-        known = starts([*own, *fitting], offered, **length)
+        warm = warm_start(settings, offered, networks, **length)
+        formers, known = warm.formers, starts([*own, *warm.best, *fitting], offered, **length)
     # Only now: what is over the limits is not downloaded.
     weights = fetch_weights([entry for entry in tried if networks.fits(entry[1])], console)
     sizes = {*offered.sizes_px(), *(start.recipe["geometry"]["size_px"] for start in known)}
@@ -149,6 +156,7 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
         known,
         left_out,
         weights,
+        formers,
     )
 
 
@@ -212,6 +220,7 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         ),
         *([("objectives", settings.all_objectives.definition)] if settings.objectives else []),
         ("budget", _said_budget(settings.allowance)),
+        *(("warm start", said(former, plan.starts)) for former in plan.formers),
         *(("tried first", _said(start)) for start in plan.starts),
         *(("left out", line) for line in _said_left_out(plan.left_out)),
         *(
@@ -235,7 +244,7 @@ def _said_budget(allowance: Allowance) -> str:
 
 def _said(start: Start) -> str:
     model, size_px = start.recipe["model"]["name"], start.recipe["geometry"]["size_px"]
-    own = f" (its file says {start.own_epochs})" if start.own_epochs not in (None, start.epochs) else ""
+    own = f" (its own length is {start.own_epochs})" if start.own_epochs not in (None, start.epochs) else ""
     said = f"{start.source}: {model} at {size_px} px, {start.epochs} epochs{own}"
     if start.params:
         return said

@@ -84,6 +84,13 @@ def parser() -> argparse.ArgumentParser:
         help="try these recipes first, then the built-in ones that fit the search, then what is sampled",
     )
     what.add_argument(
+        "--warm-start",
+        metavar="DIR",
+        nargs="+",
+        help="learn from former searches, such as results/OLD, also on other data and over another space: by "
+        "their trials whose recipes are in this one's; their best are tried after --start-from",
+    )
+    what.add_argument(
         "--max-params",
         metavar="N",
         help="leave out networks with more parameters, such as 300k or 25M",
@@ -253,11 +260,12 @@ def settings_from(given: dict[str, Any], *, resume: bool) -> Settings:
             raise FolderError(
                 f"{folder.path} is the training of one recipe. Go on with it by {stored.resume_command}."
             )
-        if "start_from" in given:
-            raise FolderError(
-                f"--start-from says how a search starts, and {folder.path} has started. Leave it out, or "
-                "start a new search under another --name."
-            )
+        for option in ("start_from", "warm_start"):
+            if option in given:
+                raise FolderError(
+                    f"--{option.replace('_', '-')} says how a search starts, and {folder.path} has started. "
+                    "Leave it out, or start a new search under another --name."
+                )
         return Settings.model_validate(from_options(given, **stored.model_dump()))
     data = given.get("data")
     name = name_after(subject(data) if data else "demo")

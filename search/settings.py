@@ -45,6 +45,8 @@ class Settings(BaseModel):
     """A built-in space's name, or a file; None where one recipe is trained alone."""
     start_from: tuple[str, ...] = ()
     """Recipes that are tried first: built-in names, or files."""
+    warm_start: tuple[str, ...] = ()
+    """Folders of former searches that this one learns from."""
     trials: Count | None = None
     """How many recipes are tried; None: `DEFAULT_TRIALS` where nothing else ends the search."""
     epochs_total: Count | None = None

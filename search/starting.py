@@ -1,4 +1,5 @@
-"""What a search tries first: the user's own recipes, then the built-in ones that fit it."""
+"""What a search tries first: the user's own recipes, the best of former searches, then the built-in ones that
+fit it."""
 
 from __future__ import annotations
 
@@ -67,31 +68,51 @@ def built_in_recipes(
 
 
 def starts(named: Iterable[Named], space: Space, *, passes: int, pictures: int) -> tuple[Start, ...]:
-    """The recipes at the length of a trial, each once.
+    """The recipes at the length of a trial, each once; see `start_of`."""
+    found: list[Start] = []
+    for source, config in named:
+        start = start_of(source, config, space, passes=passes, pictures=pictures)
+        if all((start.recipe, start.epochs) != (other.recipe, other.epochs) for other in found):
+            found.append(start)
+    return tuple(found)
+
+
+def start_of(source: str, config: TrialConfig, space: Space, *, passes: int, pictures: int) -> Start:
+    """A recipe at the length of a trial, with the parameters that give it in the space.
 
     Seed and recorded learning rates of a file are not taken over: a search has its own.
 
     Raises:
         InputError: The freeze epoch of a recipe without a length of its own lies behind the end of a trial.
     """
-    found: list[Start] = []
-    for source, config in named:
-        epochs = _epochs(config, passes=passes, pictures=pictures)
-        try:
-            recipe = config.recipe.rescaled(config.epochs or epochs, epochs)
-        except InputError as fault:
-            raise InputError(f"--start-from {source}: {fault} Its file may say its `epochs`.") from fault
-        start = Start(
-            source,
-            with_absolute_weights(recipe).to_dict(),
-            epochs,
-            space.params_of(recipe, epochs=epochs) or {},
-            space.outside(recipe, epochs=epochs),
-            config.epochs,
-        )
-        if all((start.recipe, epochs) != (other.recipe, other.epochs) for other in found):
-            found.append(start)
-    return tuple(found)
+    epochs = _epochs(config, passes=passes, pictures=pictures)
+    try:
+        recipe = config.recipe.rescaled(config.epochs or epochs, epochs)
+    except InputError as fault:
+        raise InputError(f"--start-from {source}: {fault} Its file may say its `epochs`.") from fault
+    return Start(
+        source,
+        with_absolute_weights(recipe).to_dict(),
+        epochs,
+        space.params_of(_weights_as_in(space, recipe), epochs=epochs) or {},
+        space.outside(_weights_as_in(space, recipe), epochs=epochs),
+        config.epochs,
+    )
+
+
+def _weights_as_in(space: Space, recipe: Recipe) -> Recipe:
+    """The recipe with the path of its weights as the space has it: what a trial records is absolute."""
+    named = [space.defaults.get("model.weights")]
+    for parameter in space.parameters:
+        if parameter.path == "model.weights":
+            named += parameter.domain.values or ()
+    wanted = with_absolute_weights(recipe).model.weights
+    for weights in named:
+        model = recipe.model.model_copy(update={"weights": weights})
+        respelled = recipe.model_copy(update={"model": model})
+        if wanted is not None and with_absolute_weights(respelled).model.weights == wanted:
+            return respelled
+    return recipe
 
 
 def _epochs(config: TrialConfig, *, passes: int, pictures: int) -> int:

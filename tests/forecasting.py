@@ -10,6 +10,7 @@ import numpy as np
 from search.policy.asha import Asha, Decision
 from search.policy.forecast_rule import ForecastRule
 from search.policy.forecaster import Forecaster
+from search.policy.rungs import Rungs
 from spaces.domains import Choice, Domain, Range
 from spaces.parameters import Parameter
 from spaces.tree import Tree
@@ -69,8 +70,9 @@ class Search:
         seed: int = 0,
         cost: Callable[[Mapping[str, Any]], float] = lambda params: 1.0,
     ) -> None:
-        self.asha = Asha(PASSES)
-        self.forecaster = Forecaster(searched or families(), self.asha.reached, seed=seed, cost=cost)
+        reached = Rungs(PASSES)
+        self.forecaster = Forecaster(searched or families(), reached, seed=seed, cost=cost)
+        self.asha = Asha(reached, self.forecaster.branch)
         self.rule = ForecastRule(self.asha, self.forecaster)
 
     def reach(self, number: int, gains: Sequence[float], params: Mapping[str, Any] | None = None) -> Decision:

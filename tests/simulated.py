@@ -93,6 +93,7 @@ def engine(path: Path, searched: Space, **changes: Any) -> Engine:
     """An engine on the records in `path`, as `search.experiment` makes it."""
     asked: dict[str, Any] = {"trials": 12, "passes": 9, "pictures": 160, "seed": 0, "metric": "val_accuracy"}
     asked |= changes
+    former = asked.pop("former", ())
     metric, fits = METRICS[asked.pop("metric")], asked.pop("fits", lambda recipe: True)
     allowance = Allowance(**{name: asked.pop(name) for name in ALLOWED & set(asked)})
     clock, gpus = asked.pop("clock", count(1.0).__next__), asked.pop("gpus", lambda made: 0.0)
@@ -105,6 +106,7 @@ def engine(path: Path, searched: Space, **changes: Any) -> Engine:
         seed=asked["seed"],
         max_passes=asked["passes"],
         fits=lambda params: fits(searched.recipe(params, epochs=asked["passes"])),
+        former=former,
     )
     return Engine(
         file,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from search.policy.asha import Asha, Decision
+from search.policy.rungs import Rungs
 
 CONTINUE, STOP = Decision.CONTINUE, Decision.STOP
 
@@ -50,21 +51,21 @@ class Reference:
     ],
 )
 def test_rungs_are_exact_powers_below_the_full_length(full: int, reduction: int, rungs: list[int]) -> None:
-    assert Asha(full, reduction=reduction).rungs == rungs
+    assert Asha(Rungs(full, reduction=reduction)).rungs == rungs
 
 
 def test_the_first_rung_can_lie_elsewhere() -> None:
-    assert Asha(10, min_passes=0.5, reduction=4).rungs == [0.5, 2, 8]
+    assert Asha(Rungs(10, min_passes=0.5, reduction=4)).rungs == [0.5, 2, 8]
 
 
 @pytest.mark.parametrize(("first", "reduction"), [(0, 3), (-1, 3), (1, 1)])
 def test_a_ladder_that_cannot_be_is_refused(first: float, reduction: int) -> None:
     with pytest.raises(ValueError, match=f"got {first}, {reduction}"):
-        Asha(9, min_passes=first, reduction=reduction)
+        Asha(Rungs(9, min_passes=first, reduction=reduction))
 
 
 def test_a_trial_counts_itself() -> None:
-    asha = Asha(9, reduction=3)
+    asha = Asha(Rungs(9, reduction=3))
     asha.report(0, 1, 0.9)
     asha.report(1, 1, 0.1)
     # Of three the best goes on, and of five too; the sixth makes room for a second.
@@ -75,14 +76,14 @@ def test_a_trial_counts_itself() -> None:
 
 
 def test_the_first_trial_at_a_rung_goes_on_and_a_worse_second_one_does_not() -> None:
-    asha = Asha(9, reduction=3)
+    asha = Asha(Rungs(9, reduction=3))
     assert asha.report(0, 1, 0.1) is CONTINUE
     assert asha.report(1, 1, 0.05) is STOP
     assert asha.report(2, 1, 0.2) is CONTINUE
 
 
 def test_trials_at_chance_level_do_not_all_pass() -> None:
-    asha = Asha(27, reduction=3)
+    asha = Asha(Rungs(27, reduction=3))
     decisions = [asha.report(trial, 1, 0.1) for trial in range(20)]
     # With equal scores the earlier entries stand in front: nobody new is among the best third.
     assert decisions == [CONTINUE] + [STOP] * 19
@@ -90,14 +91,14 @@ def test_trials_at_chance_level_do_not_all_pass() -> None:
 
 @pytest.mark.parametrize("gain", [math.nan, math.inf, -math.inf])
 def test_a_score_that_is_not_finite_stops_at_once_and_enters_no_rung(gain: float) -> None:
-    asha = Asha(9, reduction=3)
+    asha = Asha(Rungs(9, reduction=3))
     assert asha.report(0, 0.5, gain) is STOP
     assert asha.report(0, 1, gain) is STOP
     assert asha.report(1, 1, -100.0) is CONTINUE  # still the first entry
 
 
 def test_between_rungs_nothing_is_stopped() -> None:
-    asha = Asha(9, reduction=3)
+    asha = Asha(Rungs(9, reduction=3))
     for trial in range(3):
         asha.report(trial, 1, 1.0 - trial)
     assert asha.report(2, 2, -50.0) is CONTINUE
@@ -105,16 +106,16 @@ def test_between_rungs_nothing_is_stopped() -> None:
 
 
 def test_a_report_beyond_several_rungs_enters_each_of_them_once() -> None:
-    asha, reference = Asha(27, reduction=2), Reference([1, 2, 4, 8, 16], 2)
+    asha, reference = Asha(Rungs(27, reduction=2)), Reference([1, 2, 4, 8, 16], 2)
     for trial, passes, gain in [(0, 5, 0.5), (1, 1, 0.4), (1, 2, 0.6), (2, 20, 0.55), (3, 8, 0.54)]:
         assert asha.report(trial, passes, gain) is reference.report(trial, passes, gain)
     # Trial 0 is at rungs 1, 2 and 4, where a better and a worse one tell so.
     assert asha.report(4, 1, 0.3) is STOP
-    assert Asha(27, reduction=2).report(4, 1, 0.3) is CONTINUE
+    assert Asha(Rungs(27, reduction=2)).report(4, 1, 0.3) is CONTINUE
 
 
 def test_no_trial_is_decided_twice_at_a_rung() -> None:
-    asha = Asha(9, reduction=3)
+    asha = Asha(Rungs(9, reduction=3))
     assert asha.report(0, 1, 0.5) is CONTINUE
     for trial in range(1, 4):
         asha.report(trial, 1, 0.9)
@@ -125,22 +126,35 @@ def test_no_trial_is_decided_twice_at_a_rung() -> None:
 
 
 def test_fractional_passes_reach_a_rung_when_they_pass_it() -> None:
-    asha = Asha(9, reduction=3)
-    assert asha.rung(0.99) is None
+    asha = Asha(Rungs(9, reduction=3))
     asha.report(0, 0.8, 0.9)
     assert asha.report(1, 0.8, 0.1) is CONTINUE
     asha.report(0, 1.6, 0.9)
     assert asha.report(1, 1.6, 0.1) is STOP
-    assert asha.rung(1.6) == 1
-    assert asha.rung(2.999) == 1
-    assert asha.rung(100) == 9 / 3
+
+
+def test_at_the_lowest_rungs_a_kind_is_compared_with_itself_once_there_are_enough_of_it() -> None:
+    asha = Asha(Rungs(27), kind=lambda trial: "slow" if trial >= 10 else "fast")
+    for trial, gain in enumerate([0.9, 0.8, 0.7]):
+        for passes in (1, 3, 9):
+            asha.enter(trial, passes, gain)
+    assert asha.report(10, 1, 0.2) is STOP  # the first of its kind is compared with all
+    assert asha.report(11, 1, 0.3) is STOP
+    assert asha.report(12, 1, 0.4) is CONTINUE  # of three slow ones the best
+    assert asha.report(13, 1, 0.35) is STOP
+    for trial in (10, 11):
+        asha.enter(trial, 3, 0.3)
+    assert asha.report(12, 3, 0.4) is CONTINUE
+    for trial in (10, 11):
+        asha.enter(trial, 9, 0.3)
+    assert asha.report(12, 9, 0.4) is STOP  # from there on all are compared
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_any_order_of_events_is_decided_as_the_reference_decides(seed: int) -> None:
     rng = np.random.default_rng(seed)
     reduction, full = int(rng.integers(2, 5)), int(rng.integers(2, 60))
-    asha = Asha(full, reduction=reduction)
+    asha = Asha(Rungs(full, reduction=reduction))
     reference = Reference([int(rung) for rung in asha.rungs], reduction)
     passes = dict.fromkeys(range(30), 0.0)
     while passes:

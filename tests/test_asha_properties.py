@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from search.policy.asha import Asha, Decision
+from search.policy.rungs import Rungs
 
 CONTINUE, STOP = Decision.CONTINUE, Decision.STOP
 LENGTH = 27
@@ -43,13 +44,13 @@ def reports(draw: st.DrawFn) -> list[Report]:
 
 def decided(found: Sequence[Report], reduction: int) -> list[Decision]:
     """What is decided at each report. The rungs forget no trial that was stopped, nor do they shut it out."""
-    asha = Asha(LENGTH, reduction=reduction)
+    asha = Asha(Rungs(LENGTH, reduction=reduction))
     return [asha.report(*report) for report in found]
 
 
 def searched(order: Sequence[int], scores: Sequence[Sequence[float]], reduction: int) -> dict[int, int]:
     """Passes that each trial ran for, one at a time, by whose turn it is in `order`, and then to its end."""
-    asha, ended = Asha(LENGTH, reduction=reduction), dict[int, int]()
+    asha, ended = Asha(Rungs(LENGTH, reduction=reduction)), dict[int, int]()
     passes = dict.fromkeys(range(len(scores)), 0)
     for trial in [*order, *(trial for trial in passes for _ in range(LENGTH))]:
         if trial in ended:
@@ -68,7 +69,7 @@ def searched(order: Sequence[int], scores: Sequence[Sequence[float]], reduction:
 def test_a_rung_that_a_trial_has_reached_decides_on_it_no_more_whatever_it_reports(
     found: list[Report], gains: list[int], reduction: int
 ) -> None:
-    asha, decisions = Asha(LENGTH, reduction=reduction), []
+    asha, decisions = Asha(Rungs(LENGTH, reduction=reduction)), []
     for report, other in zip(found, gains, strict=False):
         decisions.append(asha.report(*report))
         assert asha.report(report.trial, report.passes, other) is CONTINUE
@@ -78,7 +79,7 @@ def test_a_rung_that_a_trial_has_reached_decides_on_it_no_more_whatever_it_repor
 
 @given(found=reports(), reduction=REDUCTIONS)
 def test_only_the_first_report_at_a_rung_decides(found: list[Report], reduction: int) -> None:
-    rungs, reached = Asha(LENGTH, reduction=reduction).rungs, set()
+    rungs, reached = Asha(Rungs(LENGTH, reduction=reduction)).rungs, set()
     for report, decision in zip(found, decided(found, reduction), strict=True):
         new = {(report.trial, rung) for rung in rungs if report.passes >= rung} - reached
         assert new or decision is CONTINUE
@@ -102,7 +103,7 @@ def test_a_trial_ends_exactly_at_a_rung_or_at_its_full_length(
 ) -> None:
     ended = searched(order, scores, reduction)
     assert ended.keys() == set(range(12))
-    assert set(ended.values()) <= {*Asha(LENGTH, reduction=reduction).rungs, LENGTH}
+    assert set(ended.values()) <= {*Asha(Rungs(LENGTH, reduction=reduction)).rungs, LENGTH}
 
 
 @given(trials=st.integers(1, 40), reduction=REDUCTIONS)
@@ -119,7 +120,9 @@ def test_trials_that_come_from_the_worst_to_the_best_all_go_on_and_the_other_way
 def test_who_goes_on_is_among_the_best_share_of_the_rung_behind_all_that_are_level_with_it(
     found: list[Report], reduction: int
 ) -> None:
-    entries: dict[float, dict[int, float]] = {level: {} for level in Asha(LENGTH, reduction=reduction).rungs}
+    entries: dict[float, dict[int, float]] = {
+        level: {} for level in Asha(Rungs(LENGTH, reduction=reduction)).rungs
+    }
     for (trial, passes, gain), decision in zip(found, decided(found, reduction), strict=True):
         for level, here in entries.items():
             if passes >= level and trial not in here:
@@ -187,7 +190,7 @@ def test_which_of_two_equals_reports_first_decides_on_nobody_else(
     swapped[first], swapped[second] = came[second], came[first]
     before, after = decided(came, reduction), decided(swapped, reduction)
     assert before[:first] + before[second + 1 :] == after[:first] + after[second + 1 :]
-    rungs = Asha(LENGTH, reduction=reduction).rungs
+    rungs = Asha(Rungs(LENGTH, reduction=reduction)).rungs
     if len({_entered(found[:first], found[index], rungs) for index in (first, second)}) == 1:
         assert before == after  # they enter the same rungs: which of the two is first does not matter
 

@@ -14,6 +14,7 @@ from scipy.stats import binomtest, chisquare, spearmanr
 from search import records
 from search.policy.asha import Asha
 from search.policy.audit import Audit
+from search.policy.rungs import Rungs
 from search.records import RecordFile
 from search.report import facts
 from search.report.facts.stopping import wilson
@@ -119,9 +120,9 @@ def test_a_control_runs_on_to_its_own_end_whatever_the_rule_says(path: Path, sea
     for entry in found:
         assert entry.outcome in (Outcome.COMPLETE, Outcome.DIVERGED)
         assert entry.outcome is Outcome.DIVERGED or entry.epochs_done == entry.trial.epochs
-        assert entry.control in Asha(9).rungs
+        assert entry.control in Asha(Rungs(9)).rungs
     # Some would have been stopped again at a later rung.
-    rule, again = Asha(9), set()
+    rule, again = Asha(Rungs(9)), set()
     for report in driven._file.records.order:
         decision = rule.report(report.trial, report.passes, report.metrics["val_accuracy"])
         if decision.value == "stop" and report.passes > (controls(found).get(report.trial) or 9):

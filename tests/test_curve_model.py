@@ -20,17 +20,26 @@ OWNER = np.array([0, 1, 1, 2])
 """Of four features, two are of one coordinate."""
 LEVELS = [1.0, 3.0, 9.0, 27.0]
 PLACES = np.array([0, 1 / 3, 2 / 3, 1])
-PARAMETERS = 3 + 4 + len(LEVELS)
+TRENDS = 2
+PARAMETERS = 3 + 4 + TRENDS + len(LEVELS)
 Loss = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
-def curves(trials: int, seed: int = 0, lengths: tuple[int, ...] = (1, 2, 4)) -> Curves:
+def curves(trials: int, seed: int = 0, lengths: tuple[int, ...] = (1, 2, 4), trends: int = TRENDS) -> Curves:
     """Trials that came to so many levels, by turns, and scored at random; some are doubted."""
     rng = np.random.default_rng(seed)
     places = [(trial, at) for trial in range(trials) for at in range(lengths[trial % len(lengths)])]
     trial, level = (np.array(column) for column in zip(*places, strict=True))
     doubt = np.where(rng.random(len(trial)) < 0.3, 0.1, 0.0)
-    return Curves(rng.random((trials, len(OWNER))), trial, level, rng.standard_normal(len(trial)), doubt)
+    features = rng.random((trials, len(OWNER)))
+    scores, beforehand = rng.standard_normal(len(trial)), rng.standard_normal((trials, trends))
+    return Curves(np.hstack([features, beforehand]), trial, level, scores, doubt)
+
+
+def others(count: int, seed: int = 5) -> np.ndarray:
+    """What a model takes of so many other configurations."""
+    rng = np.random.default_rng(seed)
+    return np.hstack([rng.random((count, len(OWNER))), rng.standard_normal((count, TRENDS))])
 
 
 def somewhere(seed: int = 1) -> np.ndarray:
@@ -40,7 +49,7 @@ def somewhere(seed: int = 1) -> np.ndarray:
 
 def with_parameters(log: np.ndarray, known: Curves, monkeypatch: pytest.MonkeyPatch) -> CurveModel:
     """A model for which the search for parameters has found these."""
-    model = CurveModel(OWNER, LEVELS)
+    model = CurveModel(OWNER, LEVELS, trends=TRENDS)
     with monkeypatch.context() as patched:
         patched.setattr(curve_model, "minimize", lambda *args, **options: SimpleNamespace(x=log))
         model.tune(known, steps=1)
@@ -57,7 +66,7 @@ def loss_of(known: Curves, monkeypatch: pytest.MonkeyPatch) -> Loss:
 
     with monkeypatch.context() as patched:
         patched.setattr(curve_model, "minimize", kept)
-        CurveModel(OWNER, LEVELS).tune(known, steps=1)
+        CurveModel(OWNER, LEVELS, trends=TRENDS).tune(known, steps=1)
     return taken[0]  # type: ignore[no-any-return]
 
 
@@ -65,20 +74,23 @@ class Plain:
     """The covariance as the model's docstring has it, one pair after the other."""
 
     def __init__(self, log: np.ndarray) -> None:
-        self.weight, self.noise = np.exp(log[:3])[OWNER], np.exp(log[7:])
+        self.weight, self.trust, self.noise = np.exp(log[:3])[OWNER], np.exp(log[7:9]), np.exp(log[9:])
         self.signal, self.length, self.change, self.own = np.exp(log[3:7])
 
     def covariance(self, one: tuple[np.ndarray, int, int], other: tuple[np.ndarray, int, int]) -> float:
         """Of two scores without noise, each of features, a trial and a level."""
         (features, trial, level), (features_2, trial_2, level_2) = one, other
         apart = abs(PLACES[level] - PLACES[level_2])
+        one_trend, other_trend = features[len(OWNER) :], features_2[len(OWNER) :]
+        features, features_2 = features[: len(OWNER)], features_2[: len(OWNER)]
         near = Matern(nu=2.5)([features * np.sqrt(self.weight)], [features_2 * np.sqrt(self.weight)])[0, 0]
         fade = np.exp(-apart / self.length)
         common = curve_model.LEVEL_VARIANCE + curve_model.LEVEL_CHANGE * np.exp(
             -apart / curve_model.LEVEL_LENGTH
         )
         similar = self.signal * near * (1 + self.change * fade) / (1 + self.change)
-        return float(similar + (trial == trial_2) * self.own * fade + common)
+        expected = sum(self.trust * one_trend * other_trend)
+        return float(similar + (trial == trial_2) * self.own * fade + common + expected)
 
     def between(self, some: list[Any], others: list[Any]) -> np.ndarray:
         return np.array([[self.covariance(one, other) for other in others] for one in some])
@@ -112,8 +124,8 @@ def test_the_gradient_is_the_slope_of_the_loss(monkeypatch: pytest.MonkeyPatch) 
 def test_the_loss_is_that_of_the_scores_and_of_the_parameters_prior(monkeypatch: pytest.MonkeyPatch) -> None:
     known = curves(9)
     loss, (one, other) = loss_of(known, monkeypatch), (somewhere(), somewhere(2))
-    mean = np.concatenate([[-1.5] * 3, np.log([1.0, 1.5, 0.3, 0.15]), [np.log(0.03)] * 4])
-    spread = np.concatenate([[1.5] * 3, [1.0, 0.8, 1.0, 1.0], [1.5] * 4])
+    mean = np.concatenate([[-1.5] * 3, np.log([1.0, 1.5, 0.3, 0.15]), [np.log(0.3)] * 2, [np.log(0.03)] * 4])
+    spread = np.concatenate([[1.5] * 3, [1.0, 0.8, 1.0, 1.0], [1.5] * 2, [1.5] * 4])
 
     def density(log: np.ndarray) -> float:
         of_scores = multivariate_normal(cov=Plain(log).of_scores(known)).logpdf(known.score)
@@ -128,7 +140,7 @@ def test_forecasts_are_those_of_a_gaussian_process_with_this_covariance(
 ) -> None:
     known = curves(9)
     model, plain = with_parameters(somewhere(seed), known, monkeypatch), Plain(somewhere(seed))
-    new = np.random.default_rng(5).random((4, len(OWNER)))
+    new = others(4)
     features, trial = np.vstack([known.features, new]), np.array([*range(9), -1, -1, -1, -1])
     for level in (-1, 0, np.arange(13) % 4):
         at = np.broadcast_to(level, 13)
@@ -138,6 +150,7 @@ def test_forecasts_are_those_of_a_gaussian_process_with_this_covariance(
         np.testing.assert_allclose(found, mean, atol=1e-8)
         np.testing.assert_allclose(variance, np.diag(covariance), atol=1e-8)
     np.testing.assert_array_equal(model.forecast(new), model.forecast(new, np.full(4, -1), 3))
+    np.testing.assert_allclose(model.mean(new), model.forecast(new)[0], atol=1e-10)
 
 
 def test_joint_forecasts_have_the_same_means_and_variances_and_the_covariance_between(
@@ -145,7 +158,7 @@ def test_joint_forecasts_have_the_same_means_and_variances_and_the_covariance_be
 ) -> None:
     known = curves(9)
     model, plain = with_parameters(somewhere(), known, monkeypatch), Plain(somewhere())
-    new = np.random.default_rng(5).random((4, len(OWNER)))
+    new = others(4)
     features, trial = np.vstack([new, known.features]), np.array([-1, -1, -1, -1, *range(9)])
     mean, covariance = model.joint(features, trial)
     asked = [(features[row], trial[row] if trial[row] >= 0 else -1 - row, 3) for row in range(13)]
@@ -160,7 +173,7 @@ def test_a_model_forgets_the_scores_before_and_keeps_its_parameters(monkeypatch:
     model = with_parameters(somewhere(), curves(9), monkeypatch)
     model = model.condition(other)
     wanted = with_parameters(somewhere(), other, monkeypatch)
-    asked = np.random.default_rng(5).random((4, len(OWNER)))
+    asked = others(4)
     np.testing.assert_array_equal(model.forecast(asked), wanted.forecast(asked))
 
 
@@ -174,7 +187,7 @@ def test_what_is_doubted_says_less(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_single_level_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = curves(9, lengths=(1,))
+    known = curves(9, lengths=(1,), trends=0)
     model = CurveModel(OWNER, [5.0])
     model.tune(known, steps=5)
     model = model.condition(known)
@@ -187,7 +200,7 @@ def tuned(
     score: Callable[[np.ndarray, int, np.random.Generator], float], lengths: tuple[int, ...]
 ) -> CurveModel:
     """A model of 36 trials with these scores, of their features and level."""
-    rng, known = np.random.default_rng(0), curves(36, lengths=lengths)
+    rng, known = np.random.default_rng(0), curves(36, lengths=lengths, trends=0)
     scores = [
         score(known.features[trial], level, rng)
         for trial, level in zip(known.trial, known.level, strict=True)
@@ -226,7 +239,7 @@ def test_a_level_that_is_all_noise_is_known_as_such() -> None:
     found, _ = model.forecast(new_features())
     assert np.corrcoef(found, new_features()[:, 0])[0, 1] > 0.95
     # Trials that came to the first level alone are forecast by what they are, not by what they scored.
-    known = curves(36, lengths=(4, 1, 4)).features
+    known = curves(36, lengths=(4, 1, 4), trends=0).features
     at_first = np.arange(1, 36, 3)
     found, _ = model.forecast(known[at_first], at_first)
     assert np.corrcoef(found, known[at_first, 0])[0, 1] > 0.95
@@ -265,7 +278,7 @@ def test_a_trial_is_expected_to_stay_beside_others_like_it_where_it_has_been() -
         return float(2 * lucky + 0.05 * rng.standard_normal())
 
     model = tuned(score, (2,))
-    known = curves(36, lengths=(2,)).features
+    known = curves(36, lengths=(2,), trends=0).features
     lucky = np.floor(1e6 * known[:, 2]) % 2 == 1
     own, _ = model.forecast(known, np.arange(36), 1)
     assert own[lucky].min() > own[~lucky].max() + 1
@@ -284,3 +297,17 @@ def test_the_end_of_a_trial_is_the_surer_the_further_it_came(monkeypatch: pytest
         _, variance = with_parameters(somewhere(), part, monkeypatch).forecast(whole.features, np.arange(9))
         spreads.append(variance)
     assert all((later < sooner).all() for sooner, later in pairwise(spreads))
+
+
+@pytest.mark.parametrize("share", [1.0, 0.0])
+def test_a_trend_is_followed_where_it_is_right_and_forgotten_where_it_is_wrong(share: float) -> None:
+    """Few scores of many coordinates say little beside it: what it adds is all that can be known."""
+    rng, count = np.random.default_rng(3), 24
+    features = np.hstack([rng.random((count + 40, 12)), rng.standard_normal((count + 40, 1))])
+    beforehand, trial = features[:, 12], np.arange(count)
+    score = share * 2 * beforehand[:count] + 0.3 * rng.standard_normal(count)
+    known = Curves(features[:count], trial, np.zeros(count, dtype=int), score, np.zeros(count))
+    model = CurveModel(np.arange(12), LEVELS, trends=1)
+    model.tune(known, steps=50)
+    found = model.condition(known).mean(features[count:])
+    assert abs(np.polyfit(beforehand[count:], found, 1)[0] - share * 2) < 0.2

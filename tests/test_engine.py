@@ -10,17 +10,33 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from search import records
 from search.allowance import EndedBy
 from search.engine import Engine
 from search.lengths import length_epochs
+from search.networks import Networks
 from search.policy import sampler
 from search.policy.asha import Decision
+from search.settings import Settings
+from search.starting import starts as known_starts
 from search.trials import METRICS, Epoch, Outcome, Start, Trial, ranked
+from search.warm_start import store_formers, stored_formers, warm_start
 from spaces.recipe import Optim, Recipe
 from spaces.space import Space
-from tests.simulated import Workers, engine, epoch, finish, record, scores, space, story, trial
+from tests.simulated import (
+    Workers,
+    engine,
+    epoch,
+    finish,
+    record,
+    scores,
+    search_folder,
+    space,
+    story,
+    trial,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -442,6 +458,43 @@ def test_a_search_with_starting_recipes_interrupted_anywhere_comes_to_the_very_s
             if not left:
                 break
         driven = engine(path, searched, starts=given, trials=16)
+    assert story(driven.records) == story(whole.records)
+
+
+@pytest.mark.parametrize("sampler", ["forecast", "tpe"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_search_with_a_warm_start_interrupted_anywhere_comes_to_the_very_same_end(
+    tmp_path: Path, searched: Space, sampler: str, seed: int
+) -> None:
+    """What it learns from is what its folder keeps: the former search has gone on meanwhile."""
+    old = search_folder(tmp_path / "old", max_epochs=9)
+    finish(engine(old.records_file, searched, trials=20, seed=7))
+    settings = Settings(name="new", space="space", cache_dir="c", warm_start=(str(old.path),))
+    networks = Networks(None, None, classes=2, device=torch.device("cpu"))
+    known = warm_start(settings, searched, networks, passes=9, pictures=160)
+    assert all(former.can_forecast for former in known.formers)
+    folder = search_folder(tmp_path / "new", warm_start=(str(old.path),))
+    folder.space_file.write_text(searched.to_yaml())
+    store_formers(folder, known.formers)
+    first = known_starts(known.best, searched, passes=9, pictures=160)
+    asked: dict[str, Any] = {"sampler": sampler, "starts": first, "trials": 18}
+
+    live = engine(tmp_path / "whole.jsonl", searched, former=known.formers, **asked)
+    whole = finish(live, Workers(1))
+    plain = finish(engine(tmp_path / "plain.jsonl", searched, **asked), Workers(1))
+    if sampler == "forecast":  # the others learn from it only what to stop
+        assert story(whole.records) != story(plain.records)
+    finish(engine(old.records_file, searched, trials=30, seed=7))
+    path, rng = tmp_path / "cut.jsonl", np.random.default_rng(seed)
+    asked["former"] = stored_formers(folder, [])
+    workers, driven = Workers(1), engine(path, searched, **asked)
+    while not driven.finished:
+        left = int(rng.integers(1, 40))
+        for _ in workers.run(driven):
+            left -= 1
+            if not left:
+                break
+        driven = engine(path, searched, **asked | {"former": stored_formers(folder, [])})
     assert story(driven.records) == story(whole.records)
 
 

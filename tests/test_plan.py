@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,23 @@ from rich.console import Console
 from safetensors.torch import save_file
 
 from search import experiment, networks, rehearsal, run
+from search import plan as plans
 from search.experiment import refuse_changes
 from search.folder import FolderError, SearchFolder
 from search.limits import LimitError
 from search.plan import Plan, describe, make_plan
+from search.policy import policy
+from search.policy.policy import Policy
+from search.records import RecordFile
 from search.run import settings_from
-from search.trials import Epoch, Start, Trial, TrialRecord
+from search.trials import Epoch, Outcome, Start, Trial, TrialRecord
 from search.tune.cluster import Cluster, Node
 from search.tune.connection import Connection
 from search.variants import variants
 from spaces.faults import SpaceError
 from spaces.recipe import Recipe
+from spaces.recipe_files import load_trial_config
+from tests.simulated import epoch
 from tests.test_commands import SPACE, toy_folder
 from trainables.models.create import ModelError, create_model
 
@@ -96,7 +103,7 @@ def test_the_users_recipes_come_first_and_the_plan_names_them(
 
 def test_a_recipe_that_is_given_another_length_than_its_file_says_is_told(desk: Path) -> None:
     plan = plan_of(start_from=["own.yaml"], max_epochs=2)
-    assert ("tried first", "own.yaml: plain_cnn at 16 px, 2 epochs (its file says 3)") in describe(plan)
+    assert ("tried first", "own.yaml: plain_cnn at 16 px, 2 epochs (its own length is 3)") in describe(plan)
     assert all("own.yaml" not in line for what, line in describe(plan) if what == "left out")
 
 
@@ -165,6 +172,71 @@ def test_a_resume_tries_what_the_search_began_with(desk: Path, monkeypatch: pyte
     refuse_changes(folder, resumed)
     with pytest.raises(FolderError, match="--start-from says how a search starts, and results/mine has"):
         settings_from({"name": "mine", "start_from": ["default"]}, resume=True)
+
+
+# Former searches.
+
+
+def searched_before(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> SearchFolder:
+    """A search that had three trials, of which the second was the best."""
+    folder = begun(plan, monkeypatch)
+    file = RecordFile(folder.records_file)
+    for number, rate in enumerate((1e-3, 2e-3, 4e-3)):
+        params = {"model.args.width": 8, "optim.lr": rate, "schedule.name": "cosine"}
+        recipe = plan.offered.recipe(params, epochs=3).to_dict()
+        file.trial(Trial(number, recipe, params, seed=0, epochs=3))
+        for passes in (1, 2, 3):
+            file.epoch(epoch(number, passes, 0.5 + 0.1 * (number == 1)))
+        file.end(number, Outcome.COMPLETE)
+    file.close()
+    return folder
+
+
+def test_a_former_search_is_learnt_from_and_its_best_follow_the_users_recipes(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = searched_before(plan_of(name="old"), monkeypatch)
+    fitting = [("default", load_trial_config("default"))]
+    monkeypatch.setattr(plans, "built_in_recipes", lambda *arguments, **length: (fitting, {}))
+    plan = plan_of(start_from=["own.yaml"], warm_start=["results/old"])
+    sources = [start.source for start in plan.starts]  # no third one of the same network
+    assert sources == ["own.yaml", "trial 1 of results/old", "trial 0 of results/old", "default"]
+    assert [start.params["optim.lr"] for start in plan.starts[1:3]] == [2e-3, 1e-3]
+    (former,) = plan.formers
+    assert len(former.params) == 3
+    told = dict(line for line in describe(plan) if line[0] == "warm start")
+    assert told["warm start"] == (
+        "3 of 3 trials of results/old that scored or diverged are in this space; 2 of them are tried first; "
+        "too few scored to say what is good beside them"
+    )
+
+    folder = begun(plan, monkeypatch)
+    shutil.rmtree(old.path)
+    resumed = make_plan(settings_from({"name": "mine"}, resume=True), QUIET, before=folder)
+    assert (resumed.formers, resumed.starts) == (plan.formers, plan.starts)
+    refuse_changes(folder, resumed)
+    with pytest.raises(FolderError, match="--warm-start says how a search starts, and results/mine has"):
+        settings_from({"name": "mine", "warm_start": ["results/old"]}, resume=True)
+
+
+def test_the_policy_learns_from_former_searches(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched_before(plan_of(name="old"), monkeypatch)
+    plan, taught = plan_of(warm_start=["results/old"]), []
+
+    def make_policy(*arguments: Any, **options: Any) -> Policy:
+        taught.append(options["former"])
+        return policy.make_policy(*arguments, **options)
+
+    monkeypatch.setattr(experiment, "make_policy", make_policy)
+    begun(plan, monkeypatch)
+    assert taught == [plan.formers]
+
+
+def test_a_former_search_that_is_not_there_is_refused_before_pictures_are_read(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(["--data", "no pictures", "--warm-start", "results/gone"]) == 2
+    assert "results/gone is not a search's folder" in " ".join(capsys.readouterr().err.split())
 
 
 # Limits.

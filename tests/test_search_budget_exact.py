@@ -16,6 +16,7 @@ from search.budget import Budget
 from search.engine import Engine
 from search.policy.asha import Asha, Decision
 from search.policy.policy import Policy
+from search.policy.rungs import Rungs
 from search.records import RecordFile
 from search.trials import METRICS, Epoch, Outcome, Trial, TrialRecord
 from spaces.space import Space
@@ -51,7 +52,7 @@ def driver(path: Path, searched: Space, total: int) -> Engine:
     return Engine(
         file,
         searched,
-        Policy(InTurn(), Asha(6)),  # type: ignore[arg-type]
+        Policy(InTurn(), Asha(Rungs(6))),  # type: ignore[arg-type]
         metric=metric,
         budget=Budget(
             Accounts(file.records, metric, pictures=PICTURES, clock=clock), Allowance(total_passes=total)

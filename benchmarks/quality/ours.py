@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from benchmarks.quality.interface import Job, Objective
 from search.policy.asha import Decision
+from search.policy.former import Former, former_search
 from search.policy.policy import make_policy
-from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord
+from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord, ranked
 
 SCORE = Metric("score", "score", "max")
 
@@ -20,10 +23,21 @@ class Ours:
 
     Args:
         sampler: By its name for a search.
+        former: Searches that it learns from.
+        starts: Parameters that are tried first.
     """
 
-    def __init__(self, objective: Objective, *, seed: int, workers: int, sampler: str = "forecast") -> None:
-        self._objective = objective
+    def __init__(
+        self,
+        objective: Objective,
+        *,
+        seed: int,
+        workers: int,
+        sampler: str = "forecast",
+        former: Sequence[Former] = (),
+        starts: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self._objective, self._starts = objective, starts
         made = make_policy(
             objective.space,
             SCORE,
@@ -31,19 +45,25 @@ class Ours:
             seed=seed,
             max_passes=objective.max_epochs,
             cost=lambda params: objective.evaluate(objective.space.drawn(params), 0)[2],
+            former=former,
         )
         self._sampler, self._rule = made.sampler, made.rule
         self._records: list[TrialRecord] = []
+        self._order: list[Epoch] = []
 
     def ask(self) -> Job:
         number, epochs = len(self._records), self._objective.max_epochs
-        params = self._sampler.ask(number)
+        given = number < len(self._starts)
+        params = dict(self._starts[number]) if given else self._sampler.ask(number)
         self._records.append(TrialRecord(Trial(number, {}, params, number, epochs), started=0.0))
+        if given:
+            self._sampler.restore(self._records[number])
         return Job(number, params, epochs)
 
     def report(self, trial: int, epoch: int, score: float) -> bool:
         record = self._records[trial]
         record.history.append(Epoch(trial, epoch, epoch, {"score": score}))
+        self._order.append(record.history[-1])
         self._rule.enter(trial, epoch, score)
         if not math.isfinite(score):
             record.outcome = Outcome.DIVERGED
@@ -55,3 +75,21 @@ class Ours:
             return True
         self._sampler.tell(record)
         return False
+
+    def as_former(self) -> Former:
+        """What a later search of the same space learns from this one."""
+        return former_search(
+            self._objective.name,
+            {record.number: record.trial.params for record in self._records},
+            dict(enumerate(self._records)),
+            self._order,
+            SCORE,
+            of=len(self._records),
+            max_passes=self._objective.max_epochs,
+            reduction=3,
+        )
+
+    def best(self) -> list[dict[str, Any]]:
+        """Parameters of the trials of full length, the best first."""
+        whole = [record for record in self._records if record.outcome is Outcome.COMPLETE]
+        return [record.trial.params for record in ranked(whole, SCORE)]

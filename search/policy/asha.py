@@ -1,12 +1,16 @@
-"""ASHA: asynchronous successive halving (Li et al., MLSys 2020), the variant that stops trials."""
+"""ASHA, asynchronous successive halving (Li et al., MLSys 2020): the variant that stops, fair to families."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from search.policy.rungs import Rungs
+from search.policy.rungs import Entry, Rungs
+
+AMONG_THEMSELVES = 2
+"""At so many rungs, the lowest ones, trials are compared with their kind."""
 
 
 class Decision(Enum):
@@ -32,16 +36,17 @@ class Asha:
     A trial counts itself, and goes on only when it is among the best `max(1, floor(n / reduction))` of the n
     entries so far. A tie ranks behind the earlier entry: equal scores are no reason to go on.
 
+    What a family of networks gains late cannot be seen early, so at the lowest rungs each kind of trials is
+    compared within itself, as soon as there are `reduction` of it; from then on all are compared with all.
+
     Args:
-        max_passes: Full length of a trial.
-        min_passes: First rung.
-        reduction: Which share goes on: one in `reduction`.
+        reached: The rungs.
+        kind: Of a trial, by its number, such as its family; all are of one kind by default.
     """
 
-    def __init__(self, max_passes: float, *, min_passes: float = 1, reduction: int = 3) -> None:
-        self.reached = Rungs(max_passes, min_passes=min_passes, reduction=reduction)
-        self.reduction = reduction
-        self.rungs = self.reached.levels[:-1]
+    def __init__(self, reached: Rungs, kind: Callable[[int], object] = lambda trial: None) -> None:
+        self.reached, self._kind = reached, kind
+        self.rungs = reached.levels[:-1]
         """Where it decides: below the full length."""
 
     def enter(self, trial: int, passes: float, gain: float) -> None:
@@ -56,17 +61,23 @@ class Asha:
                 return Decision.STOP
             if own.level == len(self.rungs):
                 continue
-            entries = [entry for entry in self.reached.entries[: latest.until] if entry.level == own.level]
-            gains = [entry.gain for entry in entries if math.isfinite(entry.gain)]
-            if sum(gain >= own.gain for gain in gains) > max(1, len(gains) // self.reduction):
+            gains = self._compared(own, latest.until)
+            if sum(gain >= own.gain for gain in gains) > max(1, len(gains) // self.reached.reduction):
                 return Decision.STOP
         return Decision.CONTINUE
+
+    def _compared(self, own: Entry, until: int) -> list[float]:
+        """The scores that an entry is compared with, its own among them."""
+        here = [entry for entry in self.reached.entries[:until] if entry.level == own.level]
+        here = [entry for entry in here if math.isfinite(entry.gain)]
+        if own.level < AMONG_THEMSELVES:
+            kind = self._kind(own.trial)
+            kin = [entry for entry in here if self._kind(entry.trial) == kind]
+            if len(kin) >= self.reached.reduction:
+                here = kin
+        return [entry.gain for entry in here]
 
     def report(self, trial: int, passes: float, gain: float) -> Decision:
         """Takes a report in and decides."""
         self.enter(trial, passes, gain)
         return self.decide(trial)
-
-    def rung(self, passes: float) -> float | None:
-        """The highest rung that a trial of so many passes has reached."""
-        return max((level for level in self.rungs if level <= passes), default=None)

@@ -17,6 +17,7 @@ hyperparameters hardly matter, a few do (Bergstra & Bengio 2012)."""
 SHAPE = np.log([1.0, 1.5, 0.3, 0.15])
 SHAPE_SPREAD = np.array([1.0, 0.8, 1.0, 1.0])
 NOISE = (np.log(0.03), 1.5)
+TREND = (np.log(0.3), 1.5)
 """Priors of the logarithms of the other parameters, see `CurveModel`."""
 JITTER = 1e-6
 
@@ -26,7 +27,7 @@ class Curves:
     """What a model learns from: T trials and N scores of theirs."""
 
     features: np.ndarray
-    """Float (T, F), of the trials' configurations."""
+    """Float (T, F + K), of the trials' configurations; the last K are trends, see `CurveModel`."""
     trial: np.ndarray
     """Int (N,): whose each score is."""
     level: np.ndarray
@@ -50,26 +51,42 @@ class CurveModel:
     the same parts, with a fixed form of the curves; the weights' prior and fit are those of automatic
     relevance determination (Rasmussen & Williams 2006, 5.1).
 
+    A *trend* m is what is expected of configurations beforehand, such as by the model of a former search.
+    Each adds b m(x) m(x') at all levels, with a variance b that is learnt: scores are a multiple of it, which
+    is small where it is wrong, and the rest models what differs from that. So Google Vizier stacks the models
+    of former studies (Golovin et al. 2017).
+
     Args:
         owner: int (F,): the coordinate that each feature is of.
         levels: Epochs, rising; scores are at these.
+        trends: K, how many further features there are, each the value of a trend.
     """
 
-    def __init__(self, owner: np.ndarray, levels: list[float]) -> None:
+    def __init__(self, owner: np.ndarray, levels: list[float], *, trends: int = 0) -> None:
         self._owner, self._coordinates = owner, int(owner.max(initial=-1)) + 1
         log = np.log(np.array(levels, dtype=float))
         place = (log - log[0]) / max(log[-1] - log[0], 1e-9)
         self._apart = np.abs(place[:, None] - place[None])
         self._common = LEVEL_VARIANCE + LEVEL_CHANGE * np.exp(-self._apart / LEVEL_LENGTH)
+        counts = (self._coordinates, len(SHAPE), trends, len(levels))
+        self._parts = np.cumsum(counts)[:-1]
+        """Where the logarithms of weights, of the shape, of the trends' variances and of noise part."""
         self._mean = np.concatenate(
-            [np.full(self._coordinates, RELEVANCE[0]), SHAPE, np.full(len(levels), NOISE[0])]
+            [np.full(counts[0], RELEVANCE[0]), SHAPE, np.full(trends, TREND[0]), np.full(counts[3], NOISE[0])]
         )
         self._spread = np.concatenate(
-            [np.full(self._coordinates, RELEVANCE[1]), SHAPE_SPREAD, np.full(len(levels), NOISE[1])]
+            [
+                np.full(counts[0], RELEVANCE[1]),
+                SHAPE_SPREAD,
+                np.full(trends, TREND[1]),
+                np.full(counts[3], NOISE[1]),
+            ]
         )
         self._log = self._mean
         # What `condition` sets.
-        self._features, self._trial, self._level = np.empty((0, len(owner))), np.empty(0), np.empty(0)
+        self._features = np.empty((0, len(owner)))
+        self._trial, self._level = np.empty(0, dtype=int), np.empty(0, dtype=int)
+        self._trends, self._trust = np.empty((0, trends)), np.empty(trends)
         self._scale, self._precision, self._weights = np.empty(0), np.empty((0, 0)), np.empty(0)
         self._signal = self._length = self._change = self._own = 0.0
 
@@ -79,11 +96,12 @@ class CurveModel:
 
     def condition(self, curves: Curves) -> CurveModel:
         """A model with the same parameters that knows these scores, and no others."""
-        found, trial, level, at = copy.copy(self), curves.trial, curves.level, self._coordinates
-        found._features, found._trial, found._level = curves.features, trial, level
-        found._scale = np.sqrt(np.exp(self._log[:at])[self._owner])
-        found._signal, found._length, found._change, found._own = np.exp(self._log[at : at + len(SHAPE)])
-        noise = np.exp(self._log[at + len(SHAPE) :])
+        found, trial, level = copy.copy(self), curves.trial, curves.level
+        found._features, found._trends = self._split(curves.features)
+        found._trial, found._level = trial, level
+        weights, shape, found._trust, noise = np.split(np.exp(self._log), self._parts)
+        found._scale = np.sqrt(weights[self._owner])
+        found._signal, found._length, found._change, found._own = shape
         kernel = found._cross(curves.features[trial], trial, level)
         kernel[np.diag_indices(len(trial))] += noise[level] + curves.doubt + JITTER
         factor = cholesky(kernel, lower=True, check_finite=False)
@@ -98,12 +116,13 @@ class CurveModel:
         """Mean and variance of what scores are without noise, float (M,) and float (M,).
 
         Args:
-            features: float (M, F).
+            features: float (M, F + K).
             trial: int (M,): which trial of those learnt from each is, -1: none; None: none of them is one.
             level: At which level, or int (M,).
         """
         cross = self._cross(features, trial, np.broadcast_to(level, len(features)))
-        prior = self._signal + self._own + LEVEL_VARIANCE + LEVEL_CHANGE
+        trends = self._split(features)[1]
+        prior = self._signal + self._own + LEVEL_VARIANCE + LEVEL_CHANGE + trends**2 @ self._trust
         variance = prior - ((cross @ self._precision) * cross).sum(1)
         return cross @ self._weights, np.maximum(variance, 1e-9)
 
@@ -113,26 +132,47 @@ class CurveModel:
         Args: see `forecast`.
         """
         cross = self._cross(features, trial, np.full(len(features), -1))
-        scaled = features * self._scale
+        plain, trends = self._split(features)
+        scaled = plain * self._scale
         prior = self._signal * _matern(_squared(scaled, scaled))[0] + LEVEL_VARIANCE + LEVEL_CHANGE
+        prior += trends * self._trust @ trends.T
         prior[np.diag_indices(len(features))] += self._own
         return cross @ self._weights, prior - cross @ self._precision @ cross.T
+
+    def mean(self, features: np.ndarray) -> np.ndarray:
+        """The same means as `forecast` has, float (M,), of configurations that have not begun, at the last
+        level: quicker, by what each trial's scores come to together."""
+        plain, trends = self._split(features)
+        near = _matern(_squared(plain * self._scale, self._features * self._scale))[0]
+        steady = self._steady(np.exp(-self._apart[-1, self._level] / self._length))
+        by_trial = np.bincount(self._trial, self._weights * steady, len(self._features))
+        by_trend = (self._trust * self._trends[self._trial]).T @ self._weights
+        return np.asarray(
+            self._signal * near @ by_trial + trends @ by_trend + self._common[-1, self._level] @ self._weights
+        )
+
+    def _split(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What coordinates have, float (M, F), and trends, float (M, K)."""
+        return features[:, : len(self._owner)], features[:, len(self._owner) :]
 
     def _steady(self, fade: np.ndarray) -> np.ndarray:
         return (1 + self._change * fade) / (1 + self._change)
 
     def _cross(self, features: np.ndarray, trial: np.ndarray | None, level: np.ndarray) -> np.ndarray:
         """Covariance with the scores that were learnt from, float (M, N)."""
-        near = _matern(_squared(features * self._scale, self._features * self._scale))[0]
+        plain, trends = self._split(features)
+        near = _matern(_squared(plain * self._scale, self._features * self._scale))[0]
         fade = np.exp(-self._apart / self._length)[level][:, self._level]
         cross = self._signal * near[:, self._trial] * self._steady(fade) + self._common[level][:, self._level]
+        cross += (trends * self._trust @ self._trends.T)[:, self._trial]
         if trial is not None:
             cross += self._own * (trial[:, None] == self._trial[None]) * fade
         return cross
 
     def _fitted(self, curves: Curves, steps: int) -> np.ndarray:
         """The parameters' logarithms at the posterior's peak, or on the way there."""
-        features, trial, level, score = curves.features, curves.trial, curves.level, curves.score
+        features, trends = self._split(curves.features)
+        trial, level, score = curves.trial, curves.level, curves.score
         same = trial[:, None] == trial[None]
         apart, common = self._apart[np.ix_(level, level)], self._common[np.ix_(level, level)]
         count, columns = len(score), self._coordinates
@@ -144,16 +184,16 @@ class CurveModel:
         )
         gather = np.zeros((count, len(features)))
         gather[np.arange(count), trial] = 1
+        trends = trends[trial]
 
         def loss(log: np.ndarray) -> tuple[float, np.ndarray]:
-            weights = np.exp(log[:columns])
-            signal, length, change, own = np.exp(log[columns : columns + len(SHAPE)])
-            noise = np.exp(log[columns + len(SHAPE) :])
+            weights, shape, trust, noise = np.split(np.exp(log), self._parts)
+            signal, length, change, own = shape
             near, slope = _matern(np.tensordot(weights, squares, 1))
             fade = np.exp(-apart / length)
             steady = (1 + change * fade) / (1 + change)
             near_n = near[np.ix_(trial, trial)]
-            kernel = signal * near_n * steady + own * same * fade + common
+            kernel = signal * near_n * steady + own * same * fade + common + trends * trust @ trends.T
             kernel[np.diag_indices(count)] += noise[level] + curves.doubt + JITTER
             try:
                 factor = cholesky(kernel, lower=True, check_finite=False)
@@ -173,6 +213,7 @@ class CurveModel:
                         (outer * near_n * (fade - 1)).sum() * signal * change / (1 + change) ** 2,
                         (outer * same * fade).sum() * own,
                     ],
+                    (outer @ trends * trends).sum(0) * trust,
                     np.bincount(level, np.diag(outer), len(noise)) * noise,
                 ]
             )
@@ -181,7 +222,7 @@ class CurveModel:
             return float(value), gradient + off / self._spread
 
         bounds = [(-6.0, 4.0)] * columns + [(-5, 3), (-2, 3), (-4, 3), (-6, 2)]
-        bounds += [(-8.0, 2.0)] * len(self._apart)
+        bounds += [(-8.0, 3.0)] * trends.shape[1] + [(-8.0, 2.0)] * len(self._apart)
         options = {"maxiter": steps}
         return np.asarray(
             minimize(loss, self._log, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x

@@ -19,8 +19,8 @@ from search.policy.points import Points
 RANDOM = 0.5
 """Of the suggestions."""
 DRAWN, NEAR, ROUNDS, KEPT = 120, 6, 3, 4
-"""Candidates in a branch: so many random ones, so many near each of the best trials, and near the so many
-best candidates in so many rounds."""
+"""Candidates in a branch: so many random ones, so many near each of the best trials, of former searches too,
+and near the so many best candidates in so many rounds."""
 OFFERED = 10
 """Candidates that follow each other if the best must not be tried."""
 IN_EACH, OF_EACH = 24, 5
@@ -91,7 +91,7 @@ def _probabilities(known: Forecasts, rng: np.random.Generator) -> np.ndarray:
         for branch in range(count)
     ]
     owner = np.repeat(np.arange(count), [len(found) for found in candidates])
-    features = points.features(np.vstack(candidates))
+    features = known.inputs(np.vstack(candidates))
     mean, variance = known.model.forecast(features)
     hope = mean + HOPE * np.sqrt(variance)
     new = np.concatenate([_top(np.flatnonzero(owner == branch), hope) for branch in range(count)])
@@ -112,20 +112,21 @@ def _best(known: Forecasts, branch: int, rng: np.random.Generator) -> np.ndarray
     sure = known.final - 0.5 * known.spread
     top = _top(np.flatnonzero(known.branch == branch), sure)
     drawn = points.moved(rng.random((DRAWN, points.size)), branch)
-    found = np.vstack([drawn, _near(points, known.at[top], NEAR, rng)])
+    former = [points.moved(trend.best, branch) for trend in known.trends]
+    found = np.vstack([drawn, _near(points, np.vstack([known.at[top], *former]), NEAR, rng)])
     gain = _improvement(known, found)
     for _ in range(ROUNDS):
         near = _near(points, found[np.argsort(-gain)[:KEPT]], NEAR, rng)
         found, gain = np.vstack([found, near]), np.concatenate([gain, _improvement(known, near)])
     found = found[np.argsort(-gain)]
-    tried = len(known.features)
-    _, first = np.unique(np.vstack([known.features, points.features(found)]), axis=0, return_index=True)
+    tried, own = len(known.features), known.features[:, : len(points.owner)]
+    _, first = np.unique(np.vstack([own, points.features(found)]), axis=0, return_index=True)
     return found[np.sort(first[first >= tried])[:OFFERED] - tried]
 
 
 def _improvement(known: Forecasts, at: np.ndarray) -> np.ndarray:
     """Expected at full length over the best score so far, float (N,)."""
-    mean, variance = known.model.forecast(known.points.features(at))
+    mean, variance = known.model.forecast(known.inputs(at))
     spread = np.sqrt(variance)
     above = (mean - known.best_now) / spread
     return np.asarray(spread * (above * ndtr(above) + np.exp(-0.5 * above**2) / np.sqrt(2 * np.pi)))

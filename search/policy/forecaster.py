@@ -14,6 +14,7 @@ import numpy as np
 from search.policy.curve_model import CurveModel, Curves
 from search.policy.points import Points
 from search.policy.rungs import Rungs
+from search.policy.trend import Trend, with_trends
 from spaces.tree import Tree
 
 FEWEST = 12
@@ -24,8 +25,8 @@ others that came to a rung last. The time of a Gaussian process grows with the c
 MOST_DIVERGED = 25
 DOUBT = 0.1
 """A variance of what diverged trials are said to score, which is made up; scores have one of about 1."""
-STEPS = 25
-"""Of the search for a model's parameters."""
+STEPS = 100
+"""Of the search for a model's parameters, at most."""
 RETUNED = 1.25
 """The model's parameters are learnt anew each time that there are so many times the entries."""
 FLAT = 0.2
@@ -53,7 +54,7 @@ class Forecasts:
     branch: np.ndarray
     """Int (T,): see `Points.branches`."""
     features: np.ndarray
-    """Float (T, F)."""
+    """Float (T, F + K)."""
     reached: np.ndarray
     """Int (T,): how many rungs each came to."""
     weight: np.ndarray
@@ -64,6 +65,12 @@ class Forecasts:
     """Float (T,): how uncertain that is, a standard deviation."""
     best_now: float
     """The highest that one of them scores now, without noise."""
+    trends: Sequence[Trend]
+    """K, what was expected beforehand."""
+
+    def inputs(self, at: np.ndarray) -> np.ndarray:
+        """What the model takes of these points, float (N, F + K)."""
+        return with_trends(self.points.features(at), self.trends)
 
 
 class Forecaster:
@@ -77,14 +84,23 @@ class Forecaster:
     Args:
         reached: The rungs; others enter trials there.
         cost: What a trial with these parameters is expected to cost, in any unit.
+        trends: What is expected beforehand, such as by former searches.
     """
 
     def __init__(
-        self, tree: Tree, reached: Rungs, *, seed: int, cost: Callable[[Params], float] = lambda params: 1.0
+        self,
+        tree: Tree,
+        reached: Rungs,
+        *,
+        seed: int,
+        cost: Callable[[Params], float] = lambda params: 1.0,
+        trends: Sequence[Trend] = (),
     ) -> None:
         self.points, self.reached, self._seed, self._cost = Points(tree), reached, seed, cost
+        self._trends = trends
         self._at: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._model, self._tuned = CurveModel(self.points.owner, reached.levels), 0
+        self._branch: dict[int, int] = {}
+        self._model, self._tuned = self._new_model(), 0
         self._made: tuple[object, Forecasts | None] = (None, None)
         self._gains: Gains = {}
         self._diverged: list[int] = []
@@ -94,7 +110,12 @@ class Forecaster:
         """Tells of a trial that is in the space; forecasts are of these alone."""
         if number not in self._at:
             point = self.points.point(params, np.random.default_rng([self._seed, number]))
-            self._at[number] = (point, self.points.features(point[None])[0])
+            self._branch[number] = int(self.points.branches(point[None])[0])
+            self._at[number] = (point, with_trends(self.points.features(point[None]), self._trends)[0])
+
+    def branch(self, number: int) -> int:
+        """Of the space, that a trial is in; -1 of one outside of the space."""
+        return self._branch.get(number, -1)
 
     def costs(self) -> np.ndarray:
         """What is expected to be the cost of the middle of each branch, float (B,)."""
@@ -157,7 +178,11 @@ class Forecaster:
             final=final,
             spread=np.sqrt(variance),
             best_now=float(now.max()),
+            trends=self._trends,
         )
+
+    def _new_model(self) -> CurveModel:
+        return CurveModel(self.points.owner, self.reached.levels, trends=len(self._trends))
 
     def _tune(self, until: int) -> None:
         """Has the model learn its parameters, from as many of the entries as any other moment until the next
@@ -173,7 +198,7 @@ class Forecaster:
         gains, diverged = self._entered(wanted)
         # Of the model that is learnt now: penalised scores may leave this range later on.
         self._shares = all(0 <= gain <= 1 for known in gains.values() for gain in known)
-        self._model = CurveModel(self.points.owner, self.reached.levels)
+        self._model = self._new_model()
         self._model.tune(self._curves(_modelled(gains)[0], gains, diverged), steps=STEPS)
 
     def _entered(self, until: int) -> tuple[Gains, list[int]]:

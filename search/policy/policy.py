@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from search.policy.asha import Asha, Rule
 from search.policy.forecast_rule import ForecastRule
 from search.policy.forecaster import Forecaster
+from search.policy.former import Former, trends_of
+from search.policy.rungs import Rungs
 from search.policy.sampler import Sampler
 from search.trials import Metric
 from spaces.tree import Tree
@@ -32,8 +34,9 @@ def make_policy(
     reduction: int = 3,
     fits: Callable[[Mapping[str, Any]], bool] = lambda params: True,
     cost: Callable[[Mapping[str, Any]], float] = lambda params: 1.0,
+    former: Sequence[Former] = (),
 ) -> Policy:
-    """A new policy that knows no trials.
+    """A new policy that knows no trials of its own.
 
     Args:
         name: Of the sampler, see `Sampler`; the rule is the same for all.
@@ -41,8 +44,10 @@ def make_policy(
         reduction: At each rung one trial in so many goes on.
         fits: Whether what these parameters give may be tried.
         cost: What a trial with these parameters is expected to cost, in any unit.
+        former: Searches that it learns from.
     """
-    asha = Asha(max_passes, reduction=reduction)
-    forecaster = Forecaster(tree, asha.reached, seed=seed, cost=cost)
+    reached = Rungs(max_passes, reduction=reduction)
+    trends = trends_of(former, tree, seed=seed)
+    forecaster = Forecaster(tree, reached, seed=seed, cost=cost, trends=trends)
     sampler = Sampler(tree, metric, seed=seed, name=name, fits=fits, forecaster=forecaster)
-    return Policy(sampler, ForecastRule(asha, forecaster))
+    return Policy(sampler, ForecastRule(Asha(reached, forecaster.branch), forecaster))

@@ -34,6 +34,7 @@ class Rungs:
     Args:
         max_passes: Full length of a trial.
         min_passes: First rung.
+        reduction: Of what comes to a rung, one in so many goes on to the next.
 
     Raises:
         ValueError: There can be no such rungs.
@@ -42,6 +43,7 @@ class Rungs:
     def __init__(self, max_passes: float, *, min_passes: float = 1, reduction: int = 3) -> None:
         if not (min_passes > 0 and reduction >= 2):
             raise ValueError(f"ASHA needs min_passes > 0 and reduction >= 2, got {min_passes}, {reduction}")
+        self.reduction = reduction
         self.levels: list[float] = []
         level = min_passes
         while level < max_passes:

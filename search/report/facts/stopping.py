@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from search.policy.asha import Asha
+from search.policy.rungs import Rungs
 from search.report import text
 from search.report.facts.view import SearchView
 from search.trials import Metric, Outcome, TrialRecord
@@ -114,15 +114,20 @@ def _rungs(
     length, reduction = view.settings.get("max_epochs"), view.settings.get("reduction")
     if length is None or reduction is None:
         return []
-    rule = Asha(length, reduction=reduction)
-    stops = [rule.rung(record.passes) for record in stopped]
-    kept = [rule.rung(record.control or 0.0) for record in controls]
+    levels = Rungs(length, reduction=reduction).levels[:-1]
+    stops = [_rung(levels, record.passes) for record in stopped]
+    kept = [_rung(levels, record.control or 0.0) for record in controls]
     complete = [record for record in view.records if record.outcome is Outcome.COMPLETE]
     rungs = []
-    for level in rule.rungs:
+    for level in levels:
         pairs = [pair for record in complete if (pair := _there_and_at_end(record, level, view.metric))]
         rungs.append(RungFacts(level, stops.count(level), kept.count(level), len(pairs), _correlation(pairs)))
     return rungs
+
+
+def _rung(levels: Sequence[float], passes: float) -> float | None:
+    """The highest rung that a trial of so many passes has reached."""
+    return max((level for level in levels if level <= passes), default=None)
 
 
 def _there_and_at_end(record: TrialRecord, level: float, metric: Metric) -> tuple[float, float] | None:
