@@ -2,7 +2,7 @@
 
     python benchmarks/search_quality.py [--objective finetuning curves hartmann FILE.py]
         [--methods ours ...] [--seeds 20] [--workers 4] [--startup-s 2] [--time-s S]
-        [--out results/search_quality.json]
+        [--out results/search_quality.json] [--plot FILE.svg]
 
 A run is one search: an objective, a method and a seed, which all methods share. finetuning has a task for
 each seed (100 to 119 by default; 0 to 9 are for tuning our searcher), the others have other noise; curves

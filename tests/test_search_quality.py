@@ -182,6 +182,19 @@ def test_tables_compare_only_runs_that_both_have() -> None:
     assert text.rstrip().endswith("0.01 [0.01, 0.01] |")
 
 
+def test_the_plot_shows_each_method_of_each_objective(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs the bench extra")
+    from benchmarks.quality.plot import draw
+
+    runs = [run(name, seed, [0.5, 0.7]) for name in ("ours", "other") for seed in (0, 1)]
+    draw(runs, tmp_path / "plot.svg")
+    drawn = (tmp_path / "plot.svg").read_text()
+    for said in ("ours", "other", runs[0]["objective"]):
+        assert f"<!-- {said} -->" in drawn
+    draw(runs, tmp_path / "again.svg")
+    assert (tmp_path / "again.svg").read_text() == drawn
+
+
 def test_an_objective_of_ones_own_is_a_file_with_three_names(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(

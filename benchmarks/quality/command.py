@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import multiprocessing
 import os
 import time
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,11 +54,21 @@ def main(description: str) -> None:
                 flush=True,
             )
     wanted = {_key(run) for run in _asked(options)}
-    print(printed([run for run in runs if _key(run) in wanted]))
+    shown = [run for run in runs if _key(run) in wanted]
+    print(printed(shown))
+    if options.plot:
+        from benchmarks.quality.plot import draw  # its library comes with the peers'
+
+        draw(shown, options.plot)
+        print(f"\nRegret over time: {options.plot}")
 
 
 def searched(asked: Run) -> Run:
     """One search, run."""
+    warnings.simplefilter(
+        "ignore"
+    )  # peers' libraries warn hundreds of times, of nothing that can be mended here
+    logging.disable(logging.WARNING)
     started = time.perf_counter()
     objective = objective_named(asked["file"], asked["seed"])
     measured = yardstick(objective)
@@ -123,5 +135,6 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--startup-s", type=float, default=2.0)
     parser.add_argument("--time-s", type=float)
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draws regret over time")
     parser.add_argument("--out", type=Path, default=Path("results/search_quality.json"))
     return parser

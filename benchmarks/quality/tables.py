@@ -43,14 +43,14 @@ def printed(runs: Sequence[dict[str, Any]]) -> str:
 def _of(objective: str, runs: Sequence[dict[str, Any]]) -> Iterator[str]:
     chosen = [run for run in runs if run["objective"] == objective]
     found = regrets(chosen)
-    order = sorted(found, key=lambda method: _all(found[method])[:, -1].mean())
+    order = sorted(found, key=lambda method: all_runs(found[method])[:, -1].mean())
     yield f"\n### {objective}\n"
     yield from _head("method", "runs", *_SHOWN, "trials", "s a run")
     for method in order:
         own = [run for run in chosen if run["method"] == method]
         trials = statistics.median(run["trials"] for run in own)
         seconds = statistics.median(run["method_s"] for run in own)
-        yield _row(method, len(own), *_cells(_all(found[method])), f"{trials:g}", f"{seconds:.1f}")
+        yield _row(method, len(own), *_cells(all_runs(found[method])), f"{trials:g}", f"{seconds:.1f}")
     if OURS not in found or len(found) == 1:
         return
     yield "\nOurs less each peer, in the runs that both have (95% intervals; below 0: ours is better):\n"
@@ -58,7 +58,7 @@ def _of(objective: str, runs: Sequence[dict[str, Any]]) -> Iterator[str]:
     for method in order:
         if method != OURS:
             seeds = found[OURS].keys() & found[method].keys()
-            ours, peer = (_all({seed: found[name][seed] for seed in seeds}) for name in (OURS, method))
+            ours, peer = (all_runs({seed: found[name][seed] for seed in seeds}) for name in (OURS, method))
             share, low, high = speed_up(ours, peer)
             yield _row(method, len(seeds), *_cells(ours - peer), f"{share:.2f} [{low:.2f}, {high:.2f}]")
 
@@ -72,7 +72,7 @@ def _row(*cells: object) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def _all(lost: dict[int, np.ndarray]) -> np.ndarray:
+def all_runs(lost: dict[int, np.ndarray]) -> np.ndarray:
     """Float (R, T), in the order of the seeds."""
     return np.array([lost[seed] for seed in sorted(lost)])
 
