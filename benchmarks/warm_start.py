@@ -13,7 +13,6 @@ reporting, 0 to 9 for tuning.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,55 +24,33 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # scripts are run from anywhere, and are not installed
 
-from benchmarks.quality.command import TRAININGS, seeds
 from benchmarks.quality.finetuning import finetuning
+from benchmarks.quality.in_pairs import WORKERS, compare, parser, regrets, setting
 from benchmarks.quality.ours import Ours
-from benchmarks.quality.regret import Yardstick, interval, regret, yardstick
-from benchmarks.quality.simulator import Setting, simulate
+from benchmarks.quality.simulator import simulate
 from search.policy.former import Former, tried_first
 
-WORKERS, STARTUP_S = 4, 2.0
-SHARES = (0.1, 0.25, 0.5, 1.0)
-"""Of the time, at which searches are compared."""
 ANOTHER = 1_000
 """What a former search's seed is higher by."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument(
-        "--seeds", default="0-9", help="how many, or FIRST-LAST: tasks, and seeds of searches"
-    )
-    parser.add_argument("--former", type=int, default=1, help="how many former searches")
-    options = parser.parse_args()
-    found: dict[str, list[np.ndarray]] = {}
-    for task in seeds(options.seeds):
-        same = [searched(task, task + ANOTHER * number) for number in range(1, options.former + 1)]
-        others = [searched(other, other + ANOTHER) for other in range(task + 1, task + options.former + 1)]
-        for name, former, change in (
-            ("by itself", [], told),
-            ("same task", same, told),
-            ("another task", others, told),
-            ("turned round", same, turned),
-            ("shuffled", same, shuffled),
-        ):
-            found.setdefault(name, []).append(regrets(task, [change(search) for search in former]))
-    print(f"{'regret after':<26}" + "".join(f"{share:>24.0%}" for share in SHARES))
-    for name, rows in found.items():
-        row(name, np.array(rows))
-    for name in list(found)[1:]:
-        row(f"{name} - by itself", np.array(found[name]) - np.array(found["by itself"]))
+    options = parser(__doc__)
+    options.add_argument("--former", type=int, default=1, help="how many former searches")
+    given = options.parse_args()
 
+    def variants(task: int) -> dict[str, np.ndarray]:
+        same = [searched(task, task + ANOTHER * number) for number in range(1, given.former + 1)]
+        others = [searched(other, other + ANOTHER) for other in range(task + 1, task + given.former + 1)]
+        return {
+            "by itself": after(task, []),
+            "same task": after(task, [told(search) for search in same]),
+            "another task": after(task, [told(search) for search in others]),
+            "turned round": after(task, [turned(search) for search in same]),
+            "shuffled": after(task, [shuffled(search) for search in same]),
+        }
 
-def row(name: str, values: np.ndarray) -> None:
-    """Prints means with their intervals; values: float (seeds, SHARES)."""
-    cells = [f"{of.mean():.3f} [{low:.3f}, {high:.3f}]" for of in values.T for low, high in [interval(of)]]
-    print(f"{name:<26}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
-
-
-@cache
-def measured(task: int) -> Yardstick:
-    return yardstick(finetuning(task))
+    compare(given.seeds, variants)
 
 
 @cache
@@ -82,10 +59,6 @@ def searched(task: int, seed: int) -> Ours:
     method = Ours(finetuning(task), seed=seed, workers=WORKERS)
     simulate(finetuning(task), method, setting(task), seed=seed)
     return method
-
-
-def setting(task: int) -> Setting:
-    return Setting(WORKERS, STARTUP_S, TRAININGS * measured(task).full_s / WORKERS)
 
 
 Told = tuple[Former, list[dict[str, Any]]]
@@ -113,8 +86,8 @@ def shuffled(search: Ours) -> Told:
     return replace(former, params=mixed), [params[place] for place in order[: len(best)]]
 
 
-def regrets(task: int, before: Sequence[Told]) -> np.ndarray:
-    """Of one search after these, after `SHARES` of its time."""
+def after(task: int, before: Sequence[Told]) -> np.ndarray:
+    """The regrets of one search after these."""
     method = Ours(
         finetuning(task),
         seed=task,
@@ -122,9 +95,7 @@ def regrets(task: int, before: Sequence[Told]) -> np.ndarray:
         former=[former for former, _ in before],
         starts=tried_first([best for _, best in before], lambda params: params["model.name"]),
     )
-    history = simulate(finetuning(task), method, setting(task), seed=task)
-    at_s = setting(task).time_s * np.array(SHARES)
-    return regret(history.incumbent(at_s), measured(task).typical, measured(task).best)
+    return regrets(task, method)
 
 
 if __name__ == "__main__":
