@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search.folder import RESULTS, FolderError, SearchFolder
+from search.folder import FolderError, SearchFolder
 from search.settings import Settings
 from spaces.recipe_files import RECIPES
 from spaces.space_files import BUILT_IN
@@ -44,17 +44,17 @@ def former_folders(settings: Settings) -> list[SearchFolder]:
     """The folders of `--warm-start`.
 
     Raises:
-        FolderError: One is not there, is not that of a search, is that of this one, or is named twice.
+        FolderError: One is not there, is not that of a search, or is named twice.
     """
     found: list[SearchFolder] = []
     for name in settings.warm_start:
         path = Path(name).expanduser()
-        if path.resolve() == (RESULTS / settings.name).resolve():
-            raise FolderError(
-                f"--warm-start {name} is this search itself. Go on with it by {settings.resume_command}."
-            )
-        folder = SearchFolder.open(path)
-        if folder.settings().alone:
+        try:
+            folder = SearchFolder.open(path)
+            alone = folder.settings().alone
+        except FolderError as fault:
+            raise FolderError(f"--warm-start {name}: {fault}") from fault
+        if alone:
             raise FolderError(
                 f"--warm-start {name} is the training of one recipe, not a search. To try its recipe first: "
                 f"--start-from {folder.best_file}."

@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass, replace
 from pydantic import TypeAdapter
 
 from search.folder import FolderError, SearchFolder
+from search.lengths import length_epochs
 from search.names import former_folders
 from search.networks import Networks
 from search.policy.former import Former, former_search, tried_first
 from search.policy.rungs import Rungs
 from search.settings import Settings
 from search.starting import Named, start_of
-from search.trials import Outcome, Start, TrialRecord, ranked
+from search.trials import METRICS, Outcome, Start, TrialRecord, ranked
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig
 from spaces.space import Space
@@ -57,9 +58,12 @@ def warm_start(
     """
     formers, best = [], []
     for name, folder in zip(settings.warm_start, former_folders(settings), strict=True):
-        trials = _Trials(name, folder, settings, space, networks, passes=passes, pictures=pictures)
-        formers.append(trials.former())
-        best.append(trials.best())
+        try:
+            trials = _Trials(name, folder, settings, space, networks, passes=passes, pictures=pictures)
+            formers.append(trials.former())
+            best.append(trials.best())
+        except (AttributeError, TypeError) as fault:  # records hold what this program never writes
+            raise FolderError(f"--warm-start {name}: {folder.records_file} is damaged: {fault}") from fault
     first = tried_first(best, lambda named: named[1].recipe.model.name, lambda named: named[1].recipe)
     return WarmStart(tuple(formers), first)
 
@@ -88,17 +92,18 @@ class _Trials:
         if not telling:
             raise FolderError(f"--warm-start {name}: no trial of it has a score yet.")
         self._of, self._order = len(telling), records.order
+        self._length = {"passes": passes, "pictures": pictures}
         self._records: dict[int, TrialRecord] = {}
         self._params: dict[int, dict[str, object]] = {}
         outside: list[str] = []
-        for record in ranked(telling, settings.scored_by):
+        for record in ranked(telling, METRICS[settings.metric]):
             if any(settings.metric not in epoch.metrics for epoch in record.history):
                 raise FolderError(
                     f"--warm-start {name}: its trial {record.number} does not say its {settings.metric}. "
                     "Leave it out, or search by another --metric."
                 )
             start = start_of(*self._named(record), space, passes=passes, pictures=pictures)
-            if not start.params:
+            if start.outside:
                 outside = outside or start.outside
             elif networks.fits(Recipe.model_validate(start.recipe)):
                 self._params[record.number] = start.params
@@ -111,11 +116,14 @@ class _Trials:
             )
 
     def _named(self, record: TrialRecord) -> Named:
+        """Its recipe, at the length of this search's trials."""
         try:
             recipe = Recipe.model_validate(record.trial.recipe)
+            epochs = length_epochs(recipe, **self._length)
+            config = TrialConfig(recipe=recipe.rescaled(record.trial.epochs, epochs), epochs=epochs)
         except ValueError as fault:
             raise FolderError(f"--warm-start {self._name}: trial {record.number}: {fault}") from fault
-        return source_of(self._name, record.number), TrialConfig(recipe=recipe, epochs=record.trial.epochs)
+        return source_of(self._name, record.number), config
 
     def former(self) -> Former:
         """What the policy learns from."""

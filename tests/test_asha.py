@@ -133,6 +133,13 @@ def test_fractional_passes_reach_a_rung_when_they_pass_it() -> None:
     assert asha.report(1, 1.6, 0.1) is STOP
 
 
+def test_what_is_of_no_kind_is_compared_with_all() -> None:
+    asha = Asha(Rungs(27), kind=lambda trial: None if trial >= 10 else "known")
+    for trial in range(6):
+        asha.enter(trial, 1, 0.3 + 0.01 * trial)
+    assert [asha.report(10 + place, 1, gain) for place, gain in enumerate((0.9, 0.8, 0.7))] == [CONTINUE] * 3
+
+
 def test_at_the_lowest_rungs_a_kind_is_compared_with_itself_once_there_are_enough_of_it() -> None:
     asha = Asha(Rungs(27), kind=lambda trial: "slow" if trial >= 10 else "fast")
     for trial, gain in enumerate([0.9, 0.8, 0.7]):

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from search.folder import FolderError, SearchFolder
+from search.lengths import length_epochs
 from search.names import check_names, former_folders
 from search.networks import Networks
 from search.settings import Settings
@@ -183,6 +184,17 @@ def test_the_best_of_full_length_are_tried_first(searched: Space, old: SearchFol
     assert all(start.params and start.epochs == 18 for start in first)
 
 
+def test_what_is_tried_first_has_the_length_of_this_search_though_its_epochs_are_short(
+    tmp_path: Path,
+) -> None:
+    short = space(tmp_path, SPACE + "  steps_per_epoch: {fixed: 10}\n")
+    warm = given(short, former(tmp_path / "short", short), passes=18)
+    first = starts(warm.best, short, passes=18, pictures=160)
+    assert first
+    for (_, config), start in zip(warm.best, first, strict=True):
+        assert config.epochs == length_epochs(config.recipe, passes=18, pictures=160) == start.epochs
+
+
 def test_what_counts_is_said(tmp_path: Path, searched: Space, old: SearchFolder) -> None:
     narrow = space(tmp_path, NARROW)
     warm = given(narrow, old)
@@ -248,6 +260,30 @@ def test_a_search_with_nothing_in_the_space_is_refused_and_its_best_trial_says_w
         given(other, old)
 
 
+@pytest.mark.parametrize(
+    ("event", "field", "value"),
+    [
+        ("epoch", "metrics", None),
+        ("epoch", "metrics", {"val_accuracy": "high"}),
+        ("epoch", "passes", "one"),
+        ("trial", "recipe", None),
+        ("trial", "recipe", {"freeze": {"epoch": 50}}),
+        ("trial", "epochs", "nine"),
+    ],
+)
+def test_records_that_hold_what_no_search_writes_are_refused(
+    searched: Space, old: SearchFolder, event: str, field: str, value: object
+) -> None:
+    lines = [json.loads(line) for line in old.records_file.read_text().splitlines()]
+    assert any(line["event"] == event for line in lines)
+    for line in lines:
+        if line["event"] == event:
+            (line["trial"] if event == "trial" else line)[field] = value
+    old.records_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(FolderError, match=r"--warm-start .*old: "):
+        given(searched, old)
+
+
 def test_a_search_that_lacks_the_metric_is_refused_with_its_name(searched: Space, old: SearchFolder) -> None:
     rewritten(old, lambda metrics: metrics.pop("val_macro_f1"))
     with pytest.raises(FolderError, match=r"its trial \d+ does not say its val_macro_f1. Leave it out, or"):
@@ -268,9 +304,8 @@ def test_what_is_no_search_is_refused_before_anything_else(
     (tmp_path / "there").mkdir()
     with pytest.raises(FolderError, match=r"names .* twice"):
         former_folders(settings(old, again))
-    own = search_folder(tmp_path / "results" / "new")
-    with pytest.raises(FolderError, match=r"is this search itself\. Go on with it by .*--name new --resume"):
-        check_names(settings(own))
+    with pytest.raises(FolderError, match=r"--warm-start .*gone: .* is not a search's folder"):
+        check_names(settings(SearchFolder(tmp_path / "gone"), space="demo"))
 
 
 def test_a_search_that_runs_counts_as_far_as_it_has_come(tmp_path: Path, searched: Space) -> None:

@@ -41,7 +41,7 @@ class Asha:
 
     Args:
         reached: The rungs.
-        kind: Of a trial, by its number, such as its family; all are of one kind by default.
+        kind: Of a trial, by its number, such as its family; None, by default, is compared with all.
     """
 
     def __init__(self, reached: Rungs, kind: Callable[[int], object] = lambda trial: None) -> None:
@@ -70,8 +70,7 @@ class Asha:
         """The scores that an entry is compared with, its own among them."""
         here = [entry for entry in self.reached.entries[:until] if entry.level == own.level]
         here = [entry for entry in here if math.isfinite(entry.gain)]
-        if own.level < AMONG_THEMSELVES:
-            kind = self._kind(own.trial)
+        if own.level < AMONG_THEMSELVES and (kind := self._kind(own.trial)) is not None:
             kin = [entry for entry in here if self._kind(entry.trial) == kind]
             if len(kin) >= self.reached.reduction:
                 here = kin

@@ -113,9 +113,9 @@ class Forecaster:
             self._branch[number] = int(self.points.branches(point[None])[0])
             self._at[number] = (point, with_trends(self.points.features(point[None]), self._trends)[0])
 
-    def branch(self, number: int) -> int:
-        """Of the space, that a trial is in; -1 of one outside of the space."""
-        return self._branch.get(number, -1)
+    def branch(self, number: int) -> int | None:
+        """Of the space, that a trial is in; None of one outside of the space."""
+        return self._branch.get(number)
 
     def costs(self) -> np.ndarray:
         """What is expected to be the cost of the middle of each branch, float (B,)."""

@@ -41,7 +41,7 @@ class Former:
     """By number, the trials in the space of the later search, with their parameters there."""
     reports: list[tuple[int, float, float | None]]
     """Those that came to a rung, in order: trial, passes over the training part, and its score then, where
-    more is better; None: it diverged."""
+    more is better; None: it was not finite, as where the trial diverged."""
 
     @property
     def scored(self) -> int:
