@@ -15,10 +15,13 @@ from pydantic import TypeAdapter
 from search.policy import forecast_search
 from search.policy.forecaster import FEWEST, Forecaster
 from search.policy.former import ALIKE, BEST, FIRST, Former, former_search, trends_of, tried_first
+from search.policy.policy import make_policy
 from search.policy.rungs import Rungs
 from search.policy.trend import Trend
 from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord
 from tests.forecasting import PASSES, RUNGS, Search, curve, drawn, families, place_of_rate
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 SCORE, LOSS = Metric("score", "score", "max"), Metric("loss", "loss", "min")
 
@@ -246,3 +249,15 @@ def test_few_are_tried_first_and_fewer_of_one_network() -> None:
 
 def test_what_two_former_searches_found_is_tried_once() -> None:
     assert tried_first([["a", "b"], ["a", "c"]], lambda item: item) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("name", ["forecast", "random", "tpe"])
+def test_a_search_with_a_former_ones_seed_does_not_draw_what_that_has_drawn(name: str) -> None:
+    def drawn_by(*formers: Former) -> list[dict[str, Any]]:
+        made = make_policy(families(), SCORE, name=name, seed=0, max_passes=PASSES, former=formers)
+        return [made.sampler.ask(number) for number in range(4)]
+
+    alone, after, later = drawn_by(), drawn_by(former()), drawn_by(replace(former(), source="results/new"))
+    assert not [params for params in alone if params in after or params in later]
+    assert not [params for params in after if params in later]
+    assert drawn_by(former()) == after

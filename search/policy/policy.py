@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 from search.policy.asha import Asha, Rule
 from search.policy.forecast_rule import ForecastRule
 from search.policy.forecaster import Forecaster
 from search.policy.former import Former, trends_of
+from search.policy.history import seed_of
 from search.policy.rungs import Rungs
 from search.policy.sampler import Sampler
 from search.trials import Metric
@@ -49,5 +51,7 @@ def make_policy(
     reached = Rungs(max_passes, reduction=reduction)
     trends = trends_of(former, tree, seed=seed)
     forecaster = Forecaster(tree, reached, seed=seed, cost=cost, trends=trends)
-    sampler = Sampler(tree, metric, seed=seed, name=name, fits=fits, forecaster=forecaster)
+    # Else a search with a former one's seed would draw what that has drawn.
+    anew = seed_of(seed, *(crc32(one.source.encode()) for one in former)) if former else seed
+    sampler = Sampler(tree, metric, seed=anew, name=name, fits=fits, forecaster=forecaster)
     return Policy(sampler, ForecastRule(Asha(reached, forecaster.branch), forecaster))
