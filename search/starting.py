@@ -90,27 +90,30 @@ def start_of(source: str, config: TrialConfig, space: Space, *, passes: int, pic
         recipe = config.recipe.rescaled(config.epochs or epochs, epochs)
     except InputError as fault:
         raise InputError(f"--start-from {source}: {fault} Its file may say its `epochs`.") from fault
+    in_space = _weights_as_in(space, recipe)
     return Start(
         source,
         with_absolute_weights(recipe).to_dict(),
         epochs,
-        space.params_of(_weights_as_in(space, recipe), epochs=epochs) or {},
-        space.outside(_weights_as_in(space, recipe), epochs=epochs),
+        space.params_of(in_space, epochs=epochs) or {},
+        space.outside(in_space, epochs=epochs),
         config.epochs,
     )
 
 
 def _weights_as_in(space: Space, recipe: Recipe) -> Recipe:
     """The recipe with the path of its weights as the space has it: what a trial records is absolute."""
+    wanted = with_absolute_weights(recipe).model.weights
+    if wanted is None:
+        return recipe
     named = [space.defaults.get("model.weights")]
     for parameter in space.parameters:
         if parameter.path == "model.weights":
             named += parameter.domain.values or ()
-    wanted = with_absolute_weights(recipe).model.weights
     for weights in named:
         model = recipe.model.model_copy(update={"weights": weights})
         respelled = recipe.model_copy(update={"model": model})
-        if wanted is not None and with_absolute_weights(respelled).model.weights == wanted:
+        if with_absolute_weights(respelled).model.weights == wanted:
             return respelled
     return recipe
 

@@ -94,6 +94,7 @@ class _Trials:
         self._of, self._order = len(telling), records.order
         self._length = {"passes": passes, "pictures": pictures}
         self._records: dict[int, TrialRecord] = {}
+        self._named: dict[int, Named] = {}
         self._params: dict[int, dict[str, object]] = {}
         outside: list[str] = []
         for record in ranked(telling, METRICS[settings.metric]):
@@ -102,10 +103,12 @@ class _Trials:
                     f"--warm-start {name}: its trial {record.number} does not say its {settings.metric}. "
                     "Leave it out, or search by another --metric."
                 )
-            start = start_of(*self._named(record), space, passes=passes, pictures=pictures)
+            named = self._at_this_length(record)
+            start = start_of(*named, space, passes=passes, pictures=pictures)
             if start.outside:
                 outside = outside or start.outside
             elif networks.fits(Recipe.model_validate(start.recipe)):
+                self._named[record.number] = named
                 self._params[record.number] = start.params
                 self._records[record.number] = _rescored(record, settings, networks)
         if not self._params:
@@ -115,7 +118,7 @@ class _Trials:
                 f"its limits{reason}. Leave it out, or widen the --space."
             )
 
-    def _named(self, record: TrialRecord) -> Named:
+    def _at_this_length(self, record: TrialRecord) -> Named:
         """Its recipe, at the length of this search's trials."""
         try:
             recipe = Recipe.model_validate(record.trial.recipe)
@@ -148,7 +151,7 @@ class _Trials:
         """The recipes that were trained in full length, from the best to the worst."""
         whole = [record for record in self._records.values() if record.outcome is Outcome.COMPLETE]
         scored = [record for record in whole if record.score(self._metric) is not None]
-        return [self._named(record) for record in ranked(scored, self._metric)]
+        return [self._named[record.number] for record in ranked(scored, self._metric)]
 
 
 def _rescored(record: TrialRecord, settings: Settings, networks: Networks) -> TrialRecord:

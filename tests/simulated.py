@@ -9,7 +9,7 @@ import heapq
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,16 @@ def finish(driven: Engine, workers: Workers | None = None) -> Engine:
     """Drives an engine to its end."""
     for _ in (workers or Workers()).run(driven):
         pass
+    return driven
+
+
+def finish_interrupted(made: Callable[[], Engine], *, seed: int) -> Engine:
+    """Drives an engine to its end, one trial at a time, which is cut off again and again and made anew."""
+    rng, workers, driven = np.random.default_rng(seed), Workers(1), made()
+    while not driven.finished:
+        for _ in islice(workers.run(driven), int(rng.integers(1, 40))):
+            pass
+        driven = made()
     return driven
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from scipy.stats import binomtest, chisquare, spearmanr
 
@@ -23,7 +22,7 @@ from search.run import main, parser, settings_from
 from search.settings import Settings
 from search.trials import METRICS, Outcome, TrialRecord
 from spaces.space import Space
-from tests.simulated import Workers, engine, epoch, finish, record, space, story, trial
+from tests.simulated import Workers, engine, epoch, finish, finish_interrupted, record, space, story, trial
 from tests.synthetic import synthetic_view
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -165,15 +164,8 @@ def test_interrupted_anywhere_a_search_has_the_same_controls(
     tmp_path: Path, searched: Space, seed: int
 ) -> None:
     whole = finish(engine(tmp_path / "whole.jsonl", searched, trials=16, audit=0.3), Workers(1))
-    path, rng = tmp_path / "cut.jsonl", np.random.default_rng(seed)
-    workers, driven = Workers(1), engine(path, searched, trials=16, audit=0.3)
-    while not driven.finished:
-        left = int(rng.integers(1, 40))
-        for _ in workers.run(driven):
-            left -= 1
-            if not left:
-                break
-        driven = engine(path, searched, trials=16, audit=0.3)
+    path = tmp_path / "cut.jsonl"
+    driven = finish_interrupted(lambda: engine(path, searched, trials=16, audit=0.3), seed=seed)
     assert story(driven.records) == story(whole.records)
     assert len(controls(whole.records)) >= 2
     assert controls(driven.records) == controls(whole.records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from tests.simulated import (
     engine,
     epoch,
     finish,
+    finish_interrupted,
     record,
     scores,
     search_folder,
@@ -106,15 +108,8 @@ def test_interrupted_anywhere_one_trial_at_a_time_it_comes_to_the_very_same_end(
     tmp_path: Path, searched: Space, seed: int
 ) -> None:
     whole = finish(engine(tmp_path / "whole.jsonl", searched, trials=16), Workers(1))
-    path, rng = tmp_path / "cut.jsonl", np.random.default_rng(seed)
-    workers, driven = Workers(1), engine(path, searched, trials=16)
-    while not driven.finished:
-        left = int(rng.integers(1, 40))
-        for _ in workers.run(driven):
-            left -= 1
-            if not left:
-                break
-        driven = engine(path, searched, trials=16)
+    path = tmp_path / "cut.jsonl"
+    driven = finish_interrupted(lambda: engine(path, searched, trials=16), seed=seed)
     assert_whole(driven, path)
     assert story(driven.records) == story(whole.records)
 
@@ -127,10 +122,8 @@ def test_interrupted_anywhere_with_several_trials_at_a_time_none_is_lost_or_repe
     workers, driven = Workers(4), engine(path, searched, trials=20)
     while not driven.finished:
         left, before = int(rng.integers(1, 60)), story(driven.records)
-        for _ in workers.run(driven):
-            left -= 1
-            if not left:
-                break
+        for _ in islice(workers.run(driven), left):
+            pass
         content = path.read_text()
         driven = engine(path, searched, trials=20)
         assert path.read_text().startswith(content)
@@ -449,15 +442,8 @@ def test_a_search_with_starting_recipes_interrupted_anywhere_comes_to_the_very_s
 ) -> None:
     given = starts(searched)
     whole = finish(engine(tmp_path / "whole.jsonl", searched, starts=given, trials=16), Workers(1))
-    path, rng = tmp_path / "cut.jsonl", np.random.default_rng(seed)
-    workers, driven = Workers(1), engine(path, searched, starts=given, trials=16)
-    while not driven.finished:
-        left = int(rng.integers(1, 40))
-        for _ in workers.run(driven):
-            left -= 1
-            if not left:
-                break
-        driven = engine(path, searched, starts=given, trials=16)
+    path = tmp_path / "cut.jsonl"
+    driven = finish_interrupted(lambda: engine(path, searched, starts=given, trials=16), seed=seed)
     assert story(driven.records) == story(whole.records)
 
 
@@ -485,16 +471,10 @@ def test_a_search_with_a_warm_start_interrupted_anywhere_comes_to_the_very_same_
     if sampler == "forecast":  # the others learn from it only what to stop
         assert story(whole.records) != story(plain.records)
     finish(engine(old.records_file, searched, trials=30, seed=7))
-    path, rng = tmp_path / "cut.jsonl", np.random.default_rng(seed)
-    asked["former"] = stored_formers(folder, [])
-    workers, driven = Workers(1), engine(path, searched, **asked)
-    while not driven.finished:
-        left = int(rng.integers(1, 40))
-        for _ in workers.run(driven):
-            left -= 1
-            if not left:
-                break
-        driven = engine(path, searched, **asked | {"former": stored_formers(folder, [])})
+    path = tmp_path / "cut.jsonl"
+    driven = finish_interrupted(
+        lambda: engine(path, searched, **asked | {"former": stored_formers(folder, [])}), seed=seed
+    )
     assert story(driven.records) == story(whole.records)
 
 

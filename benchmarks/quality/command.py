@@ -65,9 +65,8 @@ def main(description: str) -> None:
 
 def searched(asked: Run) -> Run:
     """One search, run."""
-    warnings.simplefilter(
-        "ignore"
-    )  # peers' libraries warn hundreds of times, of nothing that can be mended here
+    # Peers' libraries warn hundreds of times, of nothing that can be mended here.
+    warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     started = time.perf_counter()
     objective = objective_named(asked["file"], asked["seed"])

@@ -28,8 +28,8 @@ def draw(runs: Sequence[dict[str, Any]], path: Path) -> None:
     of ours the 95% interval."""
     names = list(dict.fromkeys(run["objective"] for run in runs))
     methods = sorted({run["method"] for run in runs} - {OURS})
-    plt.rcParams |= {"svg.hashsalt": "regret", "font.size": 9, "axes.spines.top": False}
-    plt.rcParams |= {"axes.spines.right": False}
+    plt.rcParams |= {"svg.hashsalt": "regret", "font.size": 9}
+    plt.rcParams |= {"axes.spines.top": False, "axes.spines.right": False}
     figure, panels = plt.subplots(1, len(names), figsize=(4 * len(names), 4.2), squeeze=False)
     for panel, name in zip(panels[0], names, strict=True):
         found = regrets([run for run in runs if run["objective"] == name])

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -73,6 +73,16 @@ class Forecasts:
         return with_trends(self.points.features(at), self.trends)
 
 
+class _Place(NamedTuple):
+    """Where a trial is in the space."""
+
+    point: np.ndarray
+    """Float (P,)."""
+    features: np.ndarray
+    """Float (F + K,)."""
+    branch: int
+
+
 class Forecaster:
     """Learns from what trials scored at rungs.
 
@@ -98,8 +108,7 @@ class Forecaster:
     ) -> None:
         self.points, self.reached, self._seed, self._cost = Points(tree), reached, seed, cost
         self._trends = trends
-        self._at: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._branch: dict[int, int] = {}
+        self._places: dict[int, _Place] = {}
         self._model, self._tuned = self._new_model(), 0
         self._made: tuple[object, Forecasts | None] = (None, None)
         self._gains: Gains = {}
@@ -108,14 +117,15 @@ class Forecaster:
 
     def add(self, number: int, params: Params) -> None:
         """Tells of a trial that is in the space; forecasts are of these alone."""
-        if number not in self._at:
-            point = self.points.point(params, np.random.default_rng([self._seed, number]))
-            self._branch[number] = int(self.points.branches(point[None])[0])
-            self._at[number] = (point, with_trends(self.points.features(point[None]), self._trends)[0])
+        if number not in self._places:
+            point = self.points.point(params, np.random.default_rng([self._seed, number]))[None]
+            features = with_trends(self.points.features(point), self._trends)
+            self._places[number] = _Place(point[0], features[0], int(self.points.branches(point)[0]))
 
     def branch(self, number: int) -> int | None:
         """Of the space, that a trial is in; None of one outside of the space."""
-        return self._branch.get(number)
+        place = self._places.get(number)
+        return None if place is None else place.branch
 
     def costs(self) -> np.ndarray:
         """What is expected to be the cost of the middle of each branch, float (B,)."""
@@ -150,7 +160,7 @@ class Forecaster:
         curves = self._curves(ranked, gains, diverged)
         model = self._model.condition(curves)
         if begun:
-            new = np.array([self._at[number][1] for number in begun])
+            new = np.array([self._places[number].features for number in begun])
             expected, _ = model.forecast(new, None, 0)
             own, first = len(curves.features) + np.arange(len(begun)), np.zeros(len(begun), dtype=int)
             curves = Curves(
@@ -165,13 +175,13 @@ class Forecaster:
         final, variance = model.forecast(features, own)
         reached = np.array([len(gains[number]) for number in ranked])
         now, _ = model.forecast(features, own, reached - 1)
-        at = np.array([self._at[number][0] for number in ranked])
+        places = [self._places[number] for number in ranked]
         return Forecasts(
             points=self.points,
             model=model,
             ranked=ranked,
-            at=at,
-            branch=self.points.branches(at),
+            at=np.array([place.point for place in places]),
+            branch=np.array([place.branch for place in places]),
             features=features,
             reached=reached,
             weight=weight,
@@ -206,7 +216,7 @@ class Forecaster:
         if until < self._seen:
             self._gains, self._diverged, self._seen = {}, [], 0
         for entry in self.reached.entries[self._seen : until]:
-            if entry.trial not in self._at or entry.trial in self._diverged:
+            if entry.trial not in self._places or entry.trial in self._diverged:
                 continue
             known = self._gains.pop(entry.trial, [])
             if math.isfinite(entry.gain):
@@ -236,7 +246,7 @@ class Forecaster:
         ]
         rows += [(len(ranked) + place, 0, worst, DOUBT) for place in range(len(lost))]
         trial, level, score, doubt = (np.array(column) for column in zip(*rows, strict=True))
-        features = np.array([self._at[number][1] for number in [*ranked, *lost]])
+        features = np.array([self._places[number].features for number in [*ranked, *lost]])
         return Curves(features, trial, level, (score - middle) / spread, doubt)
 
 
