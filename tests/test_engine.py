@@ -18,7 +18,7 @@ from search.allowance import EndedBy
 from search.engine import Engine
 from search.lengths import length_epochs
 from search.networks import Networks
-from search.policy import sampler
+from search.policy import forecast_search, forecaster, sampler
 from search.policy.asha import Decision
 from search.settings import Settings
 from search.starting import starts as known_starts
@@ -104,9 +104,12 @@ def test_the_same_seed_gives_the_same_search_and_another_another(tmp_path: Path,
 
 
 @pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("forecast_from", [12, 4], ids=["by chance", "by forecasts"])
 def test_interrupted_anywhere_one_trial_at_a_time_it_comes_to_the_very_same_end(
-    tmp_path: Path, searched: Space, seed: int
+    tmp_path: Path, searched: Space, seed: int, forecast_from: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(forecaster, "FEWEST", forecast_from)
+    monkeypatch.setattr(forecast_search, "GUIDED_FROM", forecast_from)
     whole = finish(engine(tmp_path / "whole.jsonl", searched, trials=16), Workers(1))
     path = tmp_path / "cut.jsonl"
     driven = finish_interrupted(lambda: engine(path, searched, trials=16), seed=seed)

@@ -10,7 +10,15 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from search.policy import forecast_search
-from search.policy.forecast_search import CHANGES, LEAST, OFFERED, suggested
+from search.policy.forecast_search import (
+    CHANGES,
+    COST_POWER,
+    GUIDED_FROM,
+    LEAST,
+    OFFERED,
+    TEMPERED,
+    suggested,
+)
 from search.policy.forecaster import FEWEST, Forecasts
 from search.policy.history import Turn
 from search.policy.points import Points
@@ -31,8 +39,9 @@ def params(search: Search, turn: Turn, begun: list[int] | None = None) -> dict[s
 
 
 def of_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has every suggestion come from the model."""
+    """Has every suggestion come from the model, from the first forecast on."""
     monkeypatch.setattr(forecast_search, "RANDOM", 0.0)
+    monkeypatch.setattr(forecast_search, "GUIDED_FROM", 0)
 
 
 def forecasts(search: Search) -> Forecasts:
@@ -86,7 +95,7 @@ def test_suggestions_are_recipes_of_the_spaces_that_ship(space: str, monkeypatch
     ],
 )
 def test_the_smallest_spaces_have_suggestions(searched: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    search = fed(searched, lambda at: float(at[0]))
+    search = fed(searched, lambda at: float(at[0]), count=GUIDED_FROM)
     for random in (1.0, 0.0):
         monkeypatch.setattr(forecast_search, "RANDOM", random)
         for number in range(4):
@@ -104,7 +113,7 @@ def test_equal_scores_do_not_stop_suggestions(gain: float, monkeypatch: pytest.M
     assert len({str(params(search, Turn(0, number))) for number in range(4)}) == 4
 
 
-@pytest.mark.parametrize("trials", [4, 24])
+@pytest.mark.parametrize("trials", [4, GUIDED_FROM])
 def test_the_same_turn_has_the_same_suggestion_and_another_one_another(trials: int) -> None:
     search, again = known(trials), known(trials)
     turns = [
@@ -124,7 +133,7 @@ def test_what_was_refused_is_followed_by_something_else(
     random: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forecast_search, "RANDOM", random)
-    search = known(24)
+    search = known(GUIDED_FROM)
     offered = [suggested(search.forecaster, Turn(3, 40, draw), []) for draw in range(OFFERED + 3)]
     assert len({str(search.forecaster.points.params(at)) for at in offered}) == OFFERED + 3
     if not random:
@@ -144,7 +153,7 @@ def test_what_has_been_tried_is_not_offered_again() -> None:
 
 
 def test_half_of_the_suggestions_are_random(monkeypatch: pytest.MonkeyPatch) -> None:
-    search = known(16)
+    search = known(GUIDED_FROM)
     monkeypatch.setattr(forecast_search, "_probabilities", lambda found, rng: np.ones(2))
     monkeypatch.setattr(forecast_search, "_best", lambda found, branch, rng: np.full((1, 4), -1.0))
     found = [suggested(search.forecaster, Turn(0, number), []) for number in range(400)]
@@ -171,6 +180,18 @@ def test_the_first_go_through_the_branches_from_the_cheap_to_the_dear(count: int
         again = params(search, Turn(0, first, draw=1))  # what was refused is replaced in its branch
         assert costs[str(again["name"])] == tried[0]
     assert len({str(params(search, Turn(0, number))) for number in range(30)}) == 30
+
+
+def test_what_is_known_of_few_trials_guides_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_search, "RANDOM", 0.0)
+    few, none, enough = known(GUIDED_FROM - 1), Search(), known(GUIDED_FROM)
+    assert forecasts(few).ranked
+    found = {
+        name: [suggested(search.forecaster, Turn(0, number), []).tolist() for number in range(4)]
+        for name, search in (("few", few), ("none", none), ("enough", enough))
+    }
+    assert found["few"] == found["none"]
+    assert not [at for at in found["enough"] if at in found["none"]]
 
 
 def test_the_model_goes_where_trials_end_best(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +225,7 @@ def test_a_branch_that_costs_much_is_chosen_less_than_one_that_is_as_good(
     of_model(monkeypatch)
     chosen = {}
     for dear in ("b0", "b1"):
-        search = Search(branches(2), cost=lambda p, dear=dear: 1 + 40 * (p["name"] == dear))
+        search = Search(branches(2), cost=lambda p, dear=dear: 1 + 400 * (p["name"] == dear))
         for number in range(20):  # the same in both
             name, x = f"b{number % 2}", number // 2 / 10
             search.reach(number, [0.2 + 0.6 * x], {"name": name, f"{name}.x": x})
@@ -222,8 +243,8 @@ def test_a_branch_that_costs_twice_as_much_is_less_probable_by_the_power_that_is
     monkeypatch.setattr(forecast_search, "_best", lambda found, branch, rng: np.full((1, 3), float(branch)))
     search = fed(branches(2), lambda at: float(at[1]), cost=lambda p: 2.0 if p["name"] == "b0" else 1.0)
     found = [suggested(search.forecaster, Turn(0, number), [])[0] for number in range(2000)]
-    weight = 0.6 * 2**-forecast_search.COST_POWER
-    assert np.mean(found) == pytest.approx(0.4 / (0.4 + weight), abs=0.035)
+    weight = 0.6**TEMPERED * 2**-COST_POWER
+    assert np.mean(found) == pytest.approx(0.4**TEMPERED / (0.4**TEMPERED + weight), abs=0.035)
 
 
 def test_the_expected_improvement_is_the_integral_over_the_scores_that_improve() -> None:

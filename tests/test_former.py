@@ -13,12 +13,15 @@ import pytest
 from pydantic import TypeAdapter
 
 from search.policy import forecast_search
+from search.policy.forecast_search import suggested
 from search.policy.forecaster import FEWEST, Forecaster
 from search.policy.former import ALIKE, BEST, FIRST, Former, former_search, trends_of, tried_first
+from search.policy.history import Turn
 from search.policy.policy import make_policy
 from search.policy.rungs import Rungs
 from search.policy.trend import Trend
 from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord
+from tests.forecasting import BEST as BEST_RATE
 from tests.forecasting import PASSES, RUNGS, Search, curve, drawn, families, place_of_rate
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -223,6 +226,17 @@ def test_candidates_are_looked_for_near_the_best_of_former_searches_in_every_bra
         np.testing.assert_array_equal(seen[0][-BEST:], known.points.moved(found.best, branch))
         tried = {tuple(row) for row in known.points.features(known.at)}
         assert not tried & {tuple(row) for row in known.points.features(offered)}
+
+
+def test_a_former_search_guides_as_soon_as_anything_is_forecast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_search, "RANDOM", 0.0)
+    off = {}
+    for formers in ([], [former()]):
+        search = warm(formers, FEWEST + 2, curve)
+        ats = [suggested(search.forecaster, Turn(0, number), []) for number in range(100, 130)]
+        params = [search.forecaster.points.params(at) for at in ats]
+        off[len(formers)] = np.mean([abs(place_of_rate(entry) - BEST_RATE) for entry in params])
+    assert off[1] < off[0] / 2
 
 
 def test_former_searches_change_no_forecast_of_a_search_without_them() -> None:

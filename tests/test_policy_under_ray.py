@@ -10,7 +10,7 @@ import pytest
 
 from search.cost_model import CostModel
 from search.policy.asha import Decision
-from search.policy.forecaster import FEWEST
+from search.policy.forecast_search import GUIDED_FROM
 from search.policy.policy import make_policy
 from search.records import FILE, Records
 from search.trials import METRICS
@@ -19,7 +19,7 @@ from tests.commands import Desk
 
 pytestmark = pytest.mark.slow
 
-TRIALS, EPOCHS = 22, 3
+TRIALS, EPOCHS = 40, 3
 TWO_FAMILIES = """
 description: two small networks
 base:
@@ -63,5 +63,5 @@ def test_under_ray_a_search_does_what_its_policy_says_without_it(tmp_path: Path)
             record = known.trials[event["trial"]]
             assert (decisions[record.number] is Decision.STOP) == (record.outcome == "stopped")
             policy.sampler.tell(record)
-    assert suggested >= TRIALS - 3 > FEWEST, "some of them by forecasts"
+    assert suggested >= TRIALS - 3 > GUIDED_FROM, "some of them by forecasts"
     assert set(decisions.values()) == {Decision.STOP, Decision.CONTINUE}

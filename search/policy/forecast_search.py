@@ -1,10 +1,10 @@
 """What to try next by forecasts: where a model of all learning curves expects to gain most.
 
-Half of the suggestions are random. The other half first choose a branch of the space, a family of networks as
-a rule, by the probability that it holds the best configuration (Thompson 1933) and by what its trainings
-cost, and in it the configuration of the largest expected improvement (Jones et al. 1998). The random half
-keeps asking what the model is sure of: with a quarter, or with TPE alone, searches were seen to stay in the
-family that was the first to do well.
+The first suggestions are random, of all branches of the space (families of networks, as a rule) in turn, from
+cheap to dear. Later on, half are. The other half first choose a branch by the probability that it holds the
+best configuration (Thompson 1933) and by what its trainings cost, and in it the configuration of the largest
+expected improvement (Jones et al. 1998). The random half keeps asking what the model is sure of: with a
+quarter, or with TPE alone, searches were seen to stay in the family that was the first to do well.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from search.policy.forecaster import FEWEST, Forecaster, Forecasts
 from search.policy.history import Turn
 from search.policy.points import Points
 
+GUIDED_FROM = 30
+"""Trials that must have come to the first rung before forecasts guide suggestions, if there is no former
+search: with fewer, what leads is what starts fast."""
 RANDOM = 0.5
 """Of the suggestions."""
 DRAWN, NEAR, ROUNDS, KEPT = 120, 6, 3, 4
@@ -31,10 +34,12 @@ SAMPLES = 128
 """Of the best scores that branches may hold."""
 LEAST = 0.01
 """Probability that every branch has at least."""
+TEMPERED = 0.5
+"""Power of these probabilities by which branches are drawn: the model is surer than it should be."""
+COST_POWER = 0.2
+"""A branch that costs twice as much is drawn as if it were less probable by `2 ** -COST_POWER`."""
 HOPE = 0.7
 """Standard deviations above the expected score at which a candidate is taken to be hopeful."""
-COST_POWER = 0.4
-"""A branch that costs twice as much is chosen as if it were less probable by `2 ** -COST_POWER`."""
 STEP = 0.15
 """By which a coordinate is moved to one near it, a standard deviation."""
 CHANGES = 3
@@ -52,13 +57,13 @@ def suggested(forecaster: Forecaster, turn: Turn, begun: list[int]) -> np.ndarra
     points = forecaster.points
     anew = np.random.default_rng([turn.seed, turn.number, turn.draw, _APART])
     known = forecaster.forecasts(begun=begun)
-    if known is None:
+    if known is None or (len(known.ranked) < GUIDED_FROM and not known.trends):
         branch = _cheap_first(points, forecaster.costs(), turn)
         return points.moved(anew.random((1, points.size)), branch)[0]
     rng = np.random.default_rng([turn.seed, turn.number, _APART])
     if rng.random() < RANDOM:
         return anew.random(points.size)
-    shares = _probabilities(known, rng) * forecaster.costs() ** -COST_POWER
+    shares = _probabilities(known, rng) ** TEMPERED * forecaster.costs() ** -COST_POWER
     best = _best(known, int(rng.choice(len(shares), p=shares / shares.sum())), rng)
     return best[turn.draw] if turn.draw < len(best) else anew.random(points.size)
 
