@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search.policy.asha import Asha, Decision
 from search.policy.rungs import Rungs
@@ -40,28 +43,39 @@ class Reference:
     ("full", "reduction", "rungs"),
     [
         (243, 3, [1, 3, 9, 27, 81]),
-        (244, 3, [1, 3, 9, 27, 81, 243]),
+        (244, 3, [1, 3, 9, 27, 81]),
+        (100, 3, [1, 3, 10, 32]),
+        (30, 3, [1, 3, 10]),
         (1000, 10, [1, 10, 100]),
-        (12, 3, [1, 3, 9]),
+        (12, 3, [1, 3]),
+        (10, 3, [1, 3]),
         (9, 3, [1, 3]),
         (64, 2, [1, 2, 4, 8, 16, 32]),
         (125, 5, [1, 5, 25]),
-        (1, 3, []),
+        (5, 3, [1]),
         (2, 3, [1]),
+        (1.5, 3, []),
+        (1, 3, []),
+        (0.1, 3, []),
     ],
 )
-def test_rungs_are_exact_powers_below_the_full_length(full: int, reduction: int, rungs: list[int]) -> None:
+def test_rungs_are_evenly_apart_up_to_the_full_length(full: float, reduction: int, rungs: list[int]) -> None:
     assert Asha(Rungs(full, reduction=reduction)).rungs == rungs
 
 
-def test_the_first_rung_can_lie_elsewhere() -> None:
-    assert Asha(Rungs(10, min_passes=0.5, reduction=4)).rungs == [0.5, 2, 8]
+@given(full=st.floats(0.1, 1000), reduction=st.integers(2, 10))
+def test_no_rung_stops_what_is_all_but_done(full: float, reduction: int) -> None:
+    levels = Rungs(full, reduction=reduction).levels
+    steps = [after / before for before, after in pairwise(levels)]
+    assert levels[-1] == full
+    assert all(level == round(level) for level in levels[:-1])
+    assert all(reduction**0.5 * 0.99 < step < reduction**1.5 * 1.5 for step in steps)
 
 
-@pytest.mark.parametrize(("first", "reduction"), [(0, 3), (-1, 3), (1, 1)])
-def test_a_ladder_that_cannot_be_is_refused(first: float, reduction: int) -> None:
-    with pytest.raises(ValueError, match=f"got {first}, {reduction}"):
-        Asha(Rungs(9, min_passes=first, reduction=reduction))
+@pytest.mark.parametrize(("full", "reduction"), [(0, 3), (-1, 3), (9, 1)])
+def test_a_ladder_that_cannot_be_is_refused(full: float, reduction: int) -> None:
+    with pytest.raises(ValueError, match=f"got {full}, {reduction}"):
+        Rungs(full, reduction=reduction)
 
 
 def test_a_trial_counts_itself() -> None:

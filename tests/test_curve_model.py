@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -124,8 +125,8 @@ def test_the_gradient_is_the_slope_of_the_loss(monkeypatch: pytest.MonkeyPatch) 
 def test_the_loss_is_that_of_the_scores_and_of_the_parameters_prior(monkeypatch: pytest.MonkeyPatch) -> None:
     known = curves(9)
     loss, (one, other) = loss_of(known, monkeypatch), (somewhere(), somewhere(2))
-    mean = np.concatenate([[-1.5] * 3, np.log([1.0, 1.5, 0.3, 0.15]), [np.log(0.3)] * 2, [np.log(0.03)] * 4])
-    spread = np.concatenate([[1.5] * 3, [1.0, 0.8, 1.0, 1.0], [1.5] * 2, [1.5] * 4])
+    mean = np.concatenate([[0.0] * 3, np.log([1.0, 1.5, 0.3, 0.15]), [np.log(0.3)] * 2, [np.log(0.03)] * 4])
+    spread = np.concatenate([[1.5] * 3, [2.5, 0.8, 1.0, 2.5], [1.5] * 2, [1.5] * 4])
 
     def density(log: np.ndarray) -> float:
         of_scores = multivariate_normal(cov=Plain(log).of_scores(known)).logpdf(known.score)
@@ -245,6 +246,35 @@ def test_a_level_that_is_all_noise_is_known_as_such() -> None:
     assert np.corrcoef(found, known[at_first, 0])[0, 1] > 0.95
 
 
+def test_how_well_a_level_foretells_the_end_is_the_correlation_of_the_two_between_trials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = somewhere()
+    model, plain = with_parameters(log, curves(9), monkeypatch), Plain(log)
+    at = np.zeros(len(OWNER) + TRENDS)
+
+    def covariance(level: int, other: int) -> float:
+        apart = abs(PLACES[level] - PLACES[other]) / curve_model.LEVEL_LENGTH
+        common = curve_model.LEVEL_VARIANCE + curve_model.LEVEL_CHANGE * np.exp(-apart)
+        return plain.covariance((at, 0, level), (at, 0, other)) - float(common)
+
+    wanted = [
+        covariance(level, 3) / math.sqrt((covariance(level, level) + plain.noise[level]) * covariance(3, 3))
+        for level in range(4)
+    ]
+    np.testing.assert_allclose(model.foretold(), wanted)
+
+
+@pytest.mark.parametrize("noise", [0.02, 2.5])
+def test_it_is_learnt_whether_a_level_foretells_the_end(noise: float) -> None:
+    def score(features: np.ndarray, level: int, rng: np.random.Generator) -> float:
+        return float(4 * (features[0] - 0.5) + (noise if level == 0 else 0.02) * rng.standard_normal())
+
+    foretold = tuned(score, (4, 1, 4)).foretold()
+    assert (foretold[1:] > 0.8).all()
+    assert foretold[0] > 0.8 if noise < 1 else foretold[0] < 0.6  # it is 0.42
+
+
 def test_what_training_brings_on_average_is_expected_of_all() -> None:
     def score(features: np.ndarray, level: int, rng: np.random.Generator) -> float:
         return float(features[0] + 0.5 * level + 0.05 * rng.standard_normal())
@@ -272,17 +302,16 @@ def test_similar_configurations_have_similar_curves() -> None:
 
 def test_a_trial_is_expected_to_stay_beside_others_like_it_where_it_has_been() -> None:
     """Each trial deviates on its own: by a seed, say, or by what the space does not tell."""
-
-    def score(features: np.ndarray, level: int, rng: np.random.Generator) -> float:
-        lucky = np.floor(1e6 * features[2]) % 2  # nothing that could be learnt from others
-        return float(2 * lucky + 0.05 * rng.standard_normal())
-
-    model = tuned(score, (2,))
-    known = curves(36, lengths=(2,), trends=0).features
-    lucky = np.floor(1e6 * known[:, 2]) % 2 == 1
-    own, _ = model.forecast(known, np.arange(36), 1)
+    known, rng = curves(36, lengths=(2,), trends=0), np.random.default_rng(0)
+    features, lucky = np.repeat(known.features[:12], 3, axis=0), rng.random(36) < 0.5
+    scores = 2 * lucky[known.trial] - 1 + 0.05 * rng.standard_normal(72)
+    known = replace(known, features=features, score=scores, doubt=np.zeros(72))
+    model = CurveModel(OWNER, LEVELS)
+    model.tune(known, steps=25)
+    model = model.condition(known)
+    own, _ = model.forecast(features, np.arange(36), 1)
     assert own[lucky].min() > own[~lucky].max() + 1
-    new, _ = model.forecast(known, None, 1)
+    new, _ = model.forecast(features, None, 1)
     assert np.ptp(new) < 0.6 * np.ptp(own)
 
 

@@ -82,6 +82,18 @@ def test_the_worst_of_its_own_kind_is_stopped_at_the_first_rung() -> None:
         assert search.reach(100, [curve(bad)[0] - 0.02], bad) is STOP
 
 
+@pytest.mark.parametrize("foretold", [0.0, 0.5, 1.0])
+def test_the_less_a_rung_says_the_fewer_it_stops(foretold: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = both_families(30)
+    found = search.forecaster.forecasts()
+    assert found is not None
+    monkeypatch.setattr(type(found.model), "foretold", lambda model: np.full(len(RUNGS), foretold))
+    for level, compared in ((0, 30), (2, 60)):  # within a family, and all
+        going = [search.rule._by_forecasts(found, own, level) for own in range(60)].count(CONTINUE)
+        share = 3 ** -(foretold**2)
+        assert abs(going - 60 * share) <= 60 / compared
+
+
 def test_of_a_search_that_knows_its_families_most_is_stopped_and_the_best_is_not() -> None:
     search, trials = both_families(6), drawn(48, seed=3)
     for number, params in enumerate(trials, start=12):

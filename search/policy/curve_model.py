@@ -11,11 +11,11 @@ from scipy.optimize import minimize
 
 LEVEL_VARIANCE, LEVEL_CHANGE, LEVEL_LENGTH = 4.0, 2.0, 0.5
 """Prior of what all curves have in common: wide, for scores are scaled to a spread of about 1."""
-RELEVANCE = (-1.5, 1.5)
+RELEVANCE = (0.0, 1.5)
 """Prior of the logarithm of a coordinate's weight in squared distances, as mean and standard deviation: most
 hyperparameters hardly matter, a few do (Bergstra & Bengio 2012)."""
 SHAPE = np.log([1.0, 1.5, 0.3, 0.15])
-SHAPE_SPREAD = np.array([1.0, 0.8, 1.0, 1.0])
+SHAPE_SPREAD = np.array([2.5, 0.8, 1.0, 2.5])
 NOISE = (np.log(0.03), 1.5)
 TREND = (np.log(0.3), 1.5)
 """Priors of the logarithms of the other parameters, see `CurveModel`."""
@@ -89,6 +89,7 @@ class CurveModel:
         self._trends, self._trust = np.empty((0, trends)), np.empty(trends)
         self._scale, self._precision, self._weights = np.empty(0), np.empty((0, 0)), np.empty(0)
         self._signal = self._length = self._change = self._own = 0.0
+        self._noise = np.empty(0)
 
     def tune(self, curves: Curves, *, steps: int) -> None:
         """Finds parameters that explain these scores well, in at most so many steps from where they are."""
@@ -102,6 +103,7 @@ class CurveModel:
         weights, shape, found._trust, noise = np.split(np.exp(self._log), self._parts)
         found._scale = np.sqrt(weights[self._owner])
         found._signal, found._length, found._change, found._own = shape
+        found._noise = noise
         kernel = found._cross(curves.features[trial], trial, level)
         kernel[np.diag_indices(len(trial))] += noise[level] + curves.doubt + JITTER
         factor = cholesky(kernel, lower=True, check_finite=False)
@@ -150,6 +152,13 @@ class CurveModel:
         return np.asarray(
             self._signal * near @ by_trial + trends @ by_trend + self._common[-1, self._level] @ self._weights
         )
+
+    def foretold(self) -> np.ndarray:
+        """How well scores at each level foretell those at the last one, float (levels,) from 0 to 1: the
+        correlation, over trials of any configurations, of a noisy score with the last one without noise."""
+        fade = np.exp(-self._apart[-1] / self._length)
+        both, spread = self._signal * self._steady(fade) + self._own * fade, self._signal + self._own
+        return np.asarray(both / np.sqrt(spread * (spread + self._noise)))
 
     def _split(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What coordinates have, float (M, F), and trends, float (M, K)."""

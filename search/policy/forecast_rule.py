@@ -12,12 +12,14 @@ from search.policy.rungs import Rungs
 class ForecastRule:
     """ASHA that lets those go on, too, of whom the model expects much.
 
-    A trial that comes to a rung goes on when it is among the best `1/reduction` of those that it is compared
-    with, by what they score there (`Asha`), or by what each is expected to score at full length from all that
-    is known by then. So what learns fast and what learns late, a backbone that is frozen and one that is not,
-    have their chance at every rung, and where the model is wrong it stops nobody. By forecasts, too, branches
-    of the space are compared within themselves at the lowest rungs, where there are enough of one, and what
-    is the best of all goes on.
+    A trial that comes to a rung goes on when it is among the best `1 / reduction` of those that it is
+    compared with, by what they score there (`Asha`), or among the best `1 / reduction**(r * r)` by what each
+    is expected to score at full length from all that is known by then. Here r is the correlation of scores at
+    the rung with those at full length, as far as it has been learnt: the less a rung says, the fewer it
+    stops. So what learns fast and what learns late, a backbone that is frozen and one that is not, have their
+    chance at every rung, and where the model is wrong it stops nobody. By forecasts, too, branches of the
+    space are compared within themselves at the lowest rungs, where there are enough of one, and what is the
+    best of all goes on.
 
     As long as too little is known for forecasts, and for recipes outside of the space, scores decide alone.
     """
@@ -56,7 +58,8 @@ class ForecastRule:
         enough = known.weight[kin].sum() >= reduction
         peers = kin if level < AMONG_THEMSELVES and enough else here
         not_worse = known.final >= known.final[own]
-        rank, allowed = known.weight[peers & not_worse].sum(), known.weight[peers].sum()
+        rank, compared = known.weight[peers & not_worse].sum(), known.weight[peers].sum()
+        share = reduction ** -(known.model.foretold()[level] ** 2)
         best_of_all = (here & not_worse).sum() == 1
-        goes_on = best_of_all or rank <= allowed // reduction
+        goes_on = best_of_all or rank <= share * compared
         return Decision.CONTINUE if goes_on else Decision.STOP

@@ -27,29 +27,27 @@ class Latest:
 
 
 class Rungs:
-    """Lengths at `min_passes * reduction**k` passes over the training part, and last the full length.
+    """Whole passes over the training part from one on, each about `reduction` times the one before, and last
+    the full length.
 
-    The first report at or beyond a rung enters it, once.
+    They are evenly apart, up to rounding, whatever the full length is: 1, 3, 10 and 30, not 1, 3, 9, 27 and
+    30, where a rung would stop trainings that are all but done. The first report at or beyond a rung enters
+    it, once.
 
     Args:
         max_passes: Full length of a trial.
-        min_passes: First rung.
         reduction: Of what comes to a rung, one in so many goes on to the next.
 
     Raises:
         ValueError: There can be no such rungs.
     """
 
-    def __init__(self, max_passes: float, *, min_passes: float = 1, reduction: int = 3) -> None:
-        if not (min_passes > 0 and reduction >= 2):
-            raise ValueError(f"ASHA needs min_passes > 0 and reduction >= 2, got {min_passes}, {reduction}")
+    def __init__(self, max_passes: float, *, reduction: int = 3) -> None:
+        if not (max_passes > 0 and reduction >= 2):
+            raise ValueError(f"rungs need max_passes > 0 and reduction >= 2, got {max_passes}, {reduction}")
         self.reduction = reduction
-        self.levels: list[float] = []
-        level = min_passes
-        while level < max_passes:
-            self.levels.append(level)
-            level *= reduction  # by multiplication: a logarithm would lose a rung to rounding
-        self.levels.append(max_passes)
+        count = max(0, round(math.log(max_passes, reduction)))
+        self.levels = [*(float(round(max_passes ** (place / count))) for place in range(count)), max_passes]
         self.entries: list[Entry] = []
         """In the order in which they came."""
         self._reached: dict[int, int] = {}
