@@ -3,11 +3,11 @@
     python benchmarks/real_search.py --data DIR [--time-s 480] [--seeds 0,1]               (40 min)
 
 DIR is simpsons-mnist, or other small pictures, one folder a class. The space is quality/small_nets.yaml. Ours
-is `python -m search.run` as it comes; the other side is quality/ray_search.py, with as many trials at a time
-and threads as ours takes. One runs after the other, and who is first alternates. The clock starts with the
-command, and what is reported after --time-s counts for neither. Ctrl-C ends them, for our own --time keeps
-time for a retrain back. Ours tries the default recipe first, which costs it time but never wins here, for it
-is outside of the space.
+is `search.run` as it comes, but for the recipes that it would try first (quality/our_search.py): they are
+outside of the space. The other side is quality/ray_search.py, with as many trials at a time and threads as
+ours takes. One runs after the other, and who is first alternates. The clock starts with the command, and what
+is reported after --time-s counts for neither. Ctrl-C ends them, for our own --time keeps time for a retrain
+back.
 
 The winner is on both sides the trial with the best last score on the validation part. Its recipe is trained
 anew with three other seeds and tested: only then is the test part read. Run again, only what is not in --out
@@ -104,14 +104,11 @@ def searched(asked: Run) -> Run:
     log = folder.with_suffix(".log")
     started = time.time()
     until = started + asked["time_s"]
-    if asked["side"] == "ours":
-        command = ["search.run", *(f"--{name.replace('_', '-')}={value}" for name, value in given.items())]
-    else:
-        command = ["benchmarks.quality.ray_search", settings.model_dump_json(), str(folder)]
+    module = {"ours": "our_search", "ray": "ray_search"}[asked["side"]]
     with (
         log.open("w") as file,
         subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [sys.executable, "-m", f"benchmarks.quality.{module}", settings.model_dump_json(), str(folder)],
             env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -54,6 +54,7 @@ class Reference:
         (125, 5, [1, 5, 25]),
         (5, 3, [1]),
         (2, 3, [1]),
+        (3, 10, [1]),
         (1.5, 3, []),
         (1, 3, []),
         (0.1, 3, []),
@@ -69,7 +70,7 @@ def test_no_rung_stops_what_is_all_but_done(full: float, reduction: int) -> None
     steps = [after / before for before, after in pairwise(levels)]
     assert levels[-1] == full
     assert all(level == round(level) for level in levels[:-1])
-    assert all(reduction**0.5 * 0.99 < step < reduction**1.5 * 1.5 for step in steps)
+    assert all(min(full, reduction**0.5) * 0.99 < step for step in steps)
 
 
 @pytest.mark.parametrize(("full", "reduction"), [(0, 3), (-1, 3), (9, 1)])
@@ -169,6 +170,19 @@ def test_at_the_lowest_rungs_a_kind_is_compared_with_itself_once_there_are_enoug
     for trial in (10, 11):
         asha.enter(trial, 9, 0.3)
     assert asha.report(12, 9, 0.4) is STOP  # from there on all are compared
+
+
+@pytest.mark.parametrize("full", [2, 9, 12])
+def test_at_the_highest_rung_of_short_trainings_kinds_are_compared_too(full: int) -> None:
+    asha = Asha(Rungs(full), kind=lambda trial: "bad" if trial >= 10 else "good")
+    for trial in range(10):
+        for rung in asha.rungs:
+            asha.enter(trial, rung, 0.8 + trial / 100)
+    for trial in range(10, 13):
+        *low, highest = asha.rungs
+        decided = [asha.report(trial, rung, 0.1 + trial / 100) for rung in low]
+        assert not low or decided[-1] is (CONTINUE if trial == 12 else STOP)  # as the best of three of a kind
+        assert asha.report(trial, highest, 0.1 + trial / 100) is STOP
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -251,7 +251,7 @@ def test_how_well_a_level_foretells_the_end_is_the_correlation_of_the_two_betwee
 ) -> None:
     log = somewhere()
     model, plain = with_parameters(log, curves(9), monkeypatch), Plain(log)
-    at = np.zeros(len(OWNER) + TRENDS)
+    at = np.concatenate([np.zeros(len(OWNER)), np.ones(TRENDS)])  # as far as trends vary
 
     def covariance(level: int, other: int) -> float:
         apart = abs(PLACES[level] - PLACES[other]) / curve_model.LEVEL_LENGTH

@@ -16,7 +16,6 @@ from search.policy.forecast_search import (
     GUIDED_FROM,
     LEAST,
     OFFERED,
-    TEMPERED,
     suggested,
 )
 from search.policy.forecaster import FEWEST, Forecasts
@@ -154,7 +153,7 @@ def test_what_has_been_tried_is_not_offered_again() -> None:
 
 def test_half_of_the_suggestions_are_random(monkeypatch: pytest.MonkeyPatch) -> None:
     search = known(GUIDED_FROM)
-    monkeypatch.setattr(forecast_search, "_probabilities", lambda found, rng: np.ones(2))
+    monkeypatch.setattr(forecast_search, "_shares", lambda found, rng: np.ones(2))
     monkeypatch.setattr(forecast_search, "_best", lambda found, branch, rng: np.full((1, 4), -1.0))
     found = [suggested(search.forecaster, Turn(0, number), []) for number in range(400)]
     by_chance = np.array([at for at in found if at[0] >= 0])
@@ -204,12 +203,12 @@ def test_the_model_goes_where_trials_end_best(monkeypatch: pytest.MonkeyPatch) -
     assert np.mean([abs(place_of_rate(entry) - BEST) for entry in slow]) < at_random / 2
 
 
-def test_a_branch_is_as_probable_as_it_is_likely_to_hold_the_best() -> None:
+def test_a_branch_is_drawn_the_more_the_likelier_it_holds_the_best() -> None:
     rng = np.random.default_rng(0)
     far = fed(branches(3), lambda at: 0.2 + 0.6 * (at[0] < 1 / 3) + 0.01 * at[1], count=30)
     even = fed(branches(3), lambda at: 0.2 + 0.01 * float(at[1:].sum()), count=30)
     for search in (far, even):
-        shares = forecast_search._probabilities(forecasts(search), rng)
+        shares = forecast_search._shares(forecasts(search), rng)
         assert shares.shape == (3,)
         assert (shares >= LEAST).all()
         assert 1 <= shares.sum() <= 1 + 3 * LEAST
@@ -217,6 +216,16 @@ def test_a_branch_is_as_probable_as_it_is_likely_to_hold_the_best() -> None:
             assert shares[0] > 0.9
         else:
             assert shares.max() < 0.75
+
+
+def test_branches_are_drawn_by_the_root_of_their_probability(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = forecasts(fed(branches(3), lambda at: 0.2 + 0.1 * (at[0] < 1 / 3) * at[1], count=30))
+    monkeypatch.setattr(forecast_search, "LEAST", 0.0)
+    drawn_by = forecast_search._shares(known, np.random.default_rng(0))
+    monkeypatch.setattr(forecast_search, "TEMPERED", 1.0)
+    probable = forecast_search._shares(known, np.random.default_rng(0))
+    assert probable.max() > 0.5
+    np.testing.assert_allclose(drawn_by, probable**0.5 / (probable**0.5).sum())
 
 
 def test_a_branch_that_costs_much_is_chosen_less_than_one_that_is_as_good(
@@ -239,12 +248,12 @@ def test_a_branch_that_costs_twice_as_much_is_less_probable_by_the_power_that_is
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     of_model(monkeypatch)
-    monkeypatch.setattr(forecast_search, "_probabilities", lambda found, rng: np.array([0.6, 0.4]))
+    monkeypatch.setattr(forecast_search, "_shares", lambda found, rng: np.array([0.6, 0.4]))
     monkeypatch.setattr(forecast_search, "_best", lambda found, branch, rng: np.full((1, 3), float(branch)))
     search = fed(branches(2), lambda at: float(at[1]), cost=lambda p: 2.0 if p["name"] == "b0" else 1.0)
     found = [suggested(search.forecaster, Turn(0, number), [])[0] for number in range(2000)]
-    weight = 0.6**TEMPERED * 2**-COST_POWER
-    assert np.mean(found) == pytest.approx(0.4**TEMPERED / (0.4**TEMPERED + weight), abs=0.035)
+    weight = 0.6 * 2**-COST_POWER
+    assert np.mean(found) == pytest.approx(0.4 / (0.4 + weight), abs=0.035)
 
 
 def test_the_expected_improvement_is_the_integral_over_the_scores_that_improve() -> None:

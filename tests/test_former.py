@@ -199,6 +199,15 @@ def test_a_former_search_that_is_wrong_is_forgotten() -> None:
     assert correlation(expected(after, asked), expected(without, asked)) > 0.97
 
 
+def test_a_former_search_that_is_right_does_not_make_rungs_seem_to_say_less() -> None:
+    without, after = (
+        known.model.foretold()
+        for formers in ([], [former(score=rising)])
+        if (known := warm(formers, 60, rising).forecaster.forecasts())
+    )
+    assert (after > without - 0.1).all()
+
+
 def test_several_former_searches_are_each_believed_as_far_as_they_are_right() -> None:
     asked = drawn(60, seed=2)
     ends = np.array([rising(params)[-1] for params in asked])

@@ -10,7 +10,7 @@ from typing import Protocol
 from search.policy.rungs import Entry, Rungs
 
 AMONG_THEMSELVES = 2
-"""At so many rungs, the lowest ones, trials are compared with their kind."""
+"""At so many rungs, the lowest ones, trials are compared with their kind; at the highest they never are."""
 
 
 class Decision(Enum):
@@ -37,7 +37,8 @@ class Asha:
     entries so far. A tie ranks behind the earlier entry: equal scores are no reason to go on.
 
     What a family of networks gains late cannot be seen early, so at the lowest rungs each kind of trials is
-    compared within itself, as soon as there are `reduction` of it; from then on all are compared with all.
+    compared within itself, as soon as there are `reduction` of it. At the others, and in any case at the
+    highest, all are compared with all.
 
     Args:
         reached: The rungs.
@@ -66,11 +67,15 @@ class Asha:
                 return Decision.STOP
         return Decision.CONTINUE
 
+    def among_kin(self, level: int) -> bool:
+        """Whether kinds are compared within themselves at this rung."""
+        return level < min(AMONG_THEMSELVES, len(self.rungs) - 1)
+
     def _compared(self, own: Entry, until: int) -> list[float]:
         """The scores that an entry is compared with, its own among them."""
         here = [entry for entry in self.reached.entries[:until] if entry.level == own.level]
         here = [entry for entry in here if math.isfinite(entry.gain)]
-        if own.level < AMONG_THEMSELVES and (kind := self._kind(own.trial)) is not None:
+        if self.among_kin(own.level) and (kind := self._kind(own.trial)) is not None:
             kin = [entry for entry in here if self._kind(entry.trial) == kind]
             if len(kin) >= self.reached.reduction:
                 here = kin

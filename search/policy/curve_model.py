@@ -156,8 +156,9 @@ class CurveModel:
     def foretold(self) -> np.ndarray:
         """How well scores at each level foretell those at the last one, float (levels,) from 0 to 1: the
         correlation, over trials of any configurations, of a noisy score with the last one without noise."""
-        fade = np.exp(-self._apart[-1] / self._length)
-        both, spread = self._signal * self._steady(fade) + self._own * fade, self._signal + self._own
+        fade, expected = np.exp(-self._apart[-1] / self._length), self._trust.sum()  # trends vary by 1
+        both = self._signal * self._steady(fade) + self._own * fade + expected
+        spread = self._signal + self._own + expected
         return np.asarray(both / np.sqrt(spread * (spread + self._noise)))
 
     def _split(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

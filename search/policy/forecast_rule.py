@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from search.policy.asha import AMONG_THEMSELVES, Asha, Decision
+from search.policy.asha import Asha, Decision
 from search.policy.forecaster import Forecaster, Forecasts
 from search.policy.rungs import Rungs
 
@@ -55,8 +55,7 @@ class ForecastRule:
         reduction = self.reached.reduction
         here = known.reached > level
         kin = here & (known.branch == known.branch[own])
-        enough = known.weight[kin].sum() >= reduction
-        peers = kin if level < AMONG_THEMSELVES and enough else here
+        peers = kin if self._asha.among_kin(level) and kin.sum() >= reduction else here
         not_worse = known.final >= known.final[own]
         rank, compared = known.weight[peers & not_worse].sum(), known.weight[peers].sum()
         share = reduction ** -(known.model.foretold()[level] ** 2)

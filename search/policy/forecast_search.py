@@ -1,10 +1,10 @@
 """What to try next by forecasts: where a model of all learning curves expects to gain most.
 
 The first suggestions are random, of all branches of the space (families of networks, as a rule) in turn, from
-cheap to dear. Later on, half are. The other half first choose a branch by the probability that it holds the
-best configuration (Thompson 1933) and by what its trainings cost, and in it the configuration of the largest
-expected improvement (Jones et al. 1998). The random half keeps asking what the model is sure of: with a
-quarter, or with TPE alone, searches were seen to stay in the family that was the first to do well.
+cheap to dear. Later on, half are. The other half first choose a branch by the root of the probability that it
+holds the best configuration (after Thompson 1933) and by what its trainings cost, and in it the configuration
+of the largest expected improvement (Jones et al. 1998). The random half keeps asking what the model is sure
+of: with a quarter, or with TPE alone, searches were seen to stay in the family that was the first to do well.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ CARRIED = 6
 """Of the best trials, so many are also judged in every other branch."""
 SAMPLES = 128
 """Of the best scores that branches may hold."""
-LEAST = 0.01
-"""Probability that every branch has at least."""
 TEMPERED = 0.5
-"""Power of these probabilities by which branches are drawn: the model is surer than it should be."""
+"""Power of the probabilities that branches hold the best, by which they are drawn: the model is surer than it
+should be."""
+LEAST = 0.01
+"""Share that every branch has at least."""
 COST_POWER = 0.2
 """A branch that costs twice as much is drawn as if it were less probable by `2 ** -COST_POWER`."""
 HOPE = 0.7
@@ -63,7 +64,7 @@ def suggested(forecaster: Forecaster, turn: Turn, begun: list[int]) -> np.ndarra
     rng = np.random.default_rng([turn.seed, turn.number, _APART])
     if rng.random() < RANDOM:
         return anew.random(points.size)
-    shares = _probabilities(known, rng) ** TEMPERED * forecaster.costs() ** -COST_POWER
+    shares = _shares(known, rng) * forecaster.costs() ** -COST_POWER
     best = _best(known, int(rng.choice(len(shares), p=shares / shares.sum())), rng)
     return best[turn.draw] if turn.draw < len(best) else anew.random(points.size)
 
@@ -75,8 +76,9 @@ def _cheap_first(points: Points, costs: np.ndarray, turn: Turn) -> int:
     return int(drawn[np.argsort(costs[drawn])][turn.number % count])
 
 
-def _probabilities(known: Forecasts, rng: np.random.Generator) -> np.ndarray:
-    """That each branch holds the best configuration, float (B,)."""
+def _shares(known: Forecasts, rng: np.random.Generator) -> np.ndarray:
+    """By which branches are drawn, but for what they cost, float (B,): a power of the probability that each
+    holds the best configuration."""
     points, count = known.points, known.points.branch_count
     if count == 1:
         return np.ones(1)
@@ -107,7 +109,8 @@ def _probabilities(known: Forecasts, rng: np.random.Generator) -> np.ndarray:
     root = np.linalg.cholesky(covariance + 1e-3 * np.eye(len(mean)))
     samples = mean[:, None] + root @ rng.standard_normal((len(mean), SAMPLES))
     winner = np.concatenate([owner[new], known.branch[old]])[np.argmax(samples, axis=0)]
-    return np.maximum(np.bincount(winner, minlength=count) / SAMPLES, LEAST)
+    shares = np.bincount(winner, minlength=count) ** TEMPERED
+    return np.maximum(shares / shares.sum(), LEAST)
 
 
 def _best(known: Forecasts, branch: int, rng: np.random.Generator) -> np.ndarray:

@@ -46,7 +46,7 @@ class Rungs:
         if not (max_passes > 0 and reduction >= 2):
             raise ValueError(f"rungs need max_passes > 0 and reduction >= 2, got {max_passes}, {reduction}")
         self.reduction = reduction
-        count = max(0, round(math.log(max_passes, reduction)))
+        count = max(round(math.log(max_passes, reduction)), 1 if max_passes >= 2 else 0)
         self.levels = [*(float(round(max_passes ** (place / count))) for place in range(count)), max_passes]
         self.entries: list[Entry] = []
         """In the order in which they came."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SAMPLERS = {
-    "forecast": "learns from all learning curves where trials will end; half of its suggestions are random",
+    "forecast": "learns from all learning curves where trials end; random at first, then half of the time",
     "tpe": "for any space, and most of all one with conditions",
     "gp": "for few trials that take long: it thinks for seconds over each",
     "cmaes": "for many trials of few parameters, most of them numbers",
