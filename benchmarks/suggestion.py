@@ -6,7 +6,7 @@ The space has 21 parameters: a family, and four of each of four families or of a
 trials before, drawn at random, one in nine ran its full length, one in five diverged and the others were
 stopped; four more are running. A suggestion is what `Sampler.ask` takes for one trial, a decision what the
 rule takes for an epoch that enters the first rung: medians, in milliseconds of processor time. Each time that
-there is a quarter more to learn from, a forecast takes some tenths of a second more: "learning anew". With a
+there is a quarter more to learn from, a forecast takes up to some seconds more: "learning anew". With a
 warm start the policy also learns from a former search of 200 trials.
 """
 
