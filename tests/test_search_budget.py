@@ -353,12 +353,14 @@ def test_the_estimate_comes_true(path: Path, searched: Space, clock: Clock) -> N
         if estimate := driven.budget.estimate():
             told.append((driven.budget.elapsed_s, estimate))
     whole_s = driven.budget.elapsed_s
-    late = [estimate for at, estimate in told if at > whole_s / 3]
+    late = [(at, estimate) for at, estimate in told if at > whole_s / 3]
     assert len(late) > 100
-    for estimate in late:
+    for at, estimate in late:
         assert estimate.passes == 200
         assert estimate.time_s == pytest.approx(whole_s, rel=0.2)
-        assert estimate.trials == pytest.approx(len(driven.records), rel=0.35)
+        # How many trials: how far they come changes while the rule learns what rungs tell.
+        near = 0.2 if at > 0.75 * whole_s else 0.65
+        assert estimate.trials == pytest.approx(len(driven.records), rel=near)
         assert estimate.retrain_s is None
 
 
