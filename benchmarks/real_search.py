@@ -1,6 +1,6 @@
 """A real search beside Ray's OptunaSearch with ASHA: the same pictures, space, training and seconds.
 
-    python benchmarks/real_search.py --data DIR [--time-s 480] [--seeds 0,1]               (40 min)
+    python benchmarks/real_search.py --data DIR [--time-s 300] [--seeds 0,1]               (26 min)
 
 DIR is simpsons-mnist, or other small pictures, one folder a class. The space is quality/small_nets.yaml. Ours
 is `search.run` as it comes, but for the recipes that it would try first (quality/our_search.py): they are
@@ -60,7 +60,7 @@ Run = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--time-s", type=float, default=480)
+    parser.add_argument("--time-s", type=float, default=300)
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--epochs", type=int, default=9, help="full length of a training")
     parser.add_argument("--out", type=Path, default=Path("results/real_search.json"))
