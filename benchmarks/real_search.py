@@ -1,6 +1,6 @@
 """A real search beside Ray's OptunaSearch with ASHA: the same pictures, space, training and seconds.
 
-    python benchmarks/real_search.py --data DIR [--time-s 300] [--seeds 0,1]               (26 min)
+    python benchmarks/real_search.py --data DIR [--time-s 300] [--seeds 0-1]               (26 min)
 
 DIR is simpsons-mnist, or other small pictures, one folder a class. The space is quality/small_nets.yaml. Ours
 is `search.run` as it comes, but for the recipes that it would try first (quality/our_search.py): they are
@@ -34,6 +34,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # scripts are run from anywhere, and are not installed
 
+from benchmarks.quality.command import seeds
 from benchmarks.quality.recorded import SPACE
 from search.folder import RESULTS, write_text
 from search.pictures import ready_pictures
@@ -61,14 +62,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--time-s", type=float, default=300)
-    parser.add_argument("--seeds", default="0,1")
+    parser.add_argument("--seeds", type=seeds, default="0-1", help="how many, or FIRST-LAST")
     parser.add_argument("--epochs", type=int, default=9, help="full length of a training")
     parser.add_argument("--out", type=Path, default=Path("results/real_search.json"))
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
     runs: list[Run] = json.loads(options.out.read_text()) if options.out.exists() else []
     shown = []
-    for place, seed in enumerate(map(int, options.seeds.split(","))):
+    for place, seed in enumerate(options.seeds):
         for side in SIDES if place % 2 == 0 else reversed(SIDES):
             asked = {
                 "side": side,

@@ -206,7 +206,12 @@ def tuned(
         score(known.features[trial], level, rng)
         for trial, level in zip(known.trial, known.level, strict=True)
     ]
-    known = replace(known, score=np.array(scores), doubt=np.zeros(len(scores)))
+    return learnt(replace(known, score=np.array(scores)))
+
+
+def learnt(known: Curves) -> CurveModel:
+    """A model that has its parameters from these scores, of which none is doubted."""
+    known = replace(known, doubt=np.zeros(len(known.score)))
     model = CurveModel(OWNER, LEVELS)
     model.tune(known, steps=25)
     return model.condition(known)
@@ -305,10 +310,7 @@ def test_a_trial_is_expected_to_stay_beside_others_like_it_where_it_has_been() -
     known, rng = curves(36, lengths=(2,), trends=0), np.random.default_rng(0)
     features, lucky = np.repeat(known.features[:12], 3, axis=0), rng.random(36) < 0.5
     scores = 2 * lucky[known.trial] - 1 + 0.05 * rng.standard_normal(72)
-    known = replace(known, features=features, score=scores, doubt=np.zeros(72))
-    model = CurveModel(OWNER, LEVELS)
-    model.tune(known, steps=25)
-    model = model.condition(known)
+    model = learnt(replace(known, features=features, score=scores))
     own, _ = model.forecast(features, np.arange(36), 1)
     assert own[lucky].min() > own[~lucky].max() + 1
     new, _ = model.forecast(features, None, 1)
