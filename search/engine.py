@@ -19,6 +19,7 @@ from search.policy.audit import Audit
 from search.policy.policy import Policy
 from search.policy.sampler import NothingFitsError
 from search.records import RecordFile
+from search.starting import AT_ONCE
 from search.trials import Epoch, Metric, Outcome, Start, Trial, TrialRecord
 from spaces.recipe_files import with_absolute_weights
 from spaces.space import Space
@@ -33,7 +34,7 @@ class Engine:
         passes: Full length of a trial, in passes over the training part.
         pictures: Size of the training part.
         seed: Of the search; every trial derives its own from this and its number.
-        starts: What the first trials try; the sampler's suggestions come after these.
+        starts: Recipes that are tried early: the first ones at once, the others by turns with suggestions.
         audit: Share of the trials that the rule would stop that runs on as controls; see `Audit`.
         scored: Gives a trial's new epoch what trials are ranked by, where training does not report it.
         ended: Hears the number of each trial that has ended, after it is recorded.
@@ -66,6 +67,9 @@ class Engine:
         self.passes, self.pictures, self.starts = passes, pictures, starts
         self._audit = Audit(audit, seed=seed)
         self._unfinished: deque[Trial] = deque()
+        for start in starts:
+            if start.params:
+                self._sampler.keep_for_later(start.params)
         self._replay()
 
     @property
@@ -101,27 +105,42 @@ class Engine:
 
     def _new(self, number: int) -> Trial | None:
         """A trial that is not recorded yet; None where the sampler finds nothing more that may be tried."""
-        own_seed = int(np.random.SeedSequence([self.seed, number]).generate_state(2)[1])
-        if number < len(self.starts):
-            start = self.starts[number]
-            return Trial(
-                number,
-                start.recipe,
-                start.params,
-                own_seed,
-                start.epochs,
-                origin="given",
-                source=start.source,
-            )
-        try:
-            params = self._sampler.ask(number)
-        except NothingFitsError as fault:
-            self.ended_by, self.nothing_fits = EndedBy.SPACE, str(fault)
-            return None
+        start = self._start()
+        if start is None:
+            try:
+                return self._suggested(number)
+            except NothingFitsError as fault:
+                start = self._start(at_once=True)
+                if start is None:
+                    self.ended_by, self.nothing_fits = EndedBy.SPACE, str(fault)
+                    return None
+        return Trial(
+            number,
+            start.recipe,
+            start.params,
+            self._seed_of(number),
+            start.epochs,
+            origin="given",
+            source=start.source,
+        )
+
+    def _suggested(self, number: int) -> Trial:
+        params = self._sampler.ask(number)
         recipe = self._space.recipe(params, epochs=self.passes)
         epochs = length_epochs(recipe, passes=self.passes, pictures=self.pictures)
         recipe = with_absolute_weights(recipe.rescaled(self.passes, epochs))
-        return Trial(number, recipe.to_dict(), params, own_seed, epochs)
+        return Trial(number, recipe.to_dict(), params, self._seed_of(number), epochs)
+
+    def _seed_of(self, number: int) -> int:
+        return int(np.random.SeedSequence([self.seed, number]).generate_state(2)[1])
+
+    def _start(self, *, at_once: bool = False) -> Start | None:
+        """The starting recipe whose turn it is (`search.starting.turn`), or the next one in any case."""
+        given = [record.trial.origin == "given" for record in self.records]
+        count = sum(given)
+        if count == len(self.starts):
+            return None
+        return self.starts[count] if at_once or count < AT_ONCE or not given[-1] else None
 
     def report(self, epoch: Epoch) -> Decision:
         """Records an epoch and decides; on STOP the trial has ended. Epochs known already change nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,15 @@ from search.pictures import decode_for, ready_pictures
 from search.policy.former import Former
 from search.rehearsal import Tried, check_losses, fetch_weights, rehearse
 from search.settings import Settings
-from search.starting import Named, built_in_recipes, own_recipes, starts, stored_starts
+from search.starting import (
+    AT_ONCE,
+    Named,
+    built_in_recipes,
+    own_recipes,
+    starts,
+    stored_starts,
+    turn,
+)
 from search.trials import Epoch, Start, TrialRecord
 from search.variants import variants
 from search.warm_start import said, stored_formers, warm_start
@@ -56,7 +64,7 @@ class Plan:
     over_limits: Sequence[str]
     """The networks over the limits, in words."""
     starts: Sequence[Start]
-    """What is tried first."""
+    """What is tried early, see `turn`."""
     left_out: Mapping[str, str]
     """By name, why each of the other built-in recipes is not."""
     weights: Mapping[str, str]
@@ -221,7 +229,7 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         *([("objectives", settings.all_objectives.definition)] if settings.objectives else []),
         ("budget", _said_budget(settings.allowance)),
         *(("warm start", said(former, plan.starts)) for former in plan.formers),
-        *(("tried first", _said(start)) for start in plan.starts),
+        *_said_starts(plan),
         *(("left out", line) for line in _said_left_out(plan.left_out)),
         *(
             ("left out", f"{parameter.path} {value}: it is for two classes")
@@ -240,6 +248,18 @@ def _said_budget(allowance: Allowance) -> str:
     if allowance.pays_retrain:
         said += f"; the retrain's time is kept back of it ({UNMEASURED_SHARE:.0%} until it is measured)"
     return said
+
+
+def _said_starts(plan: Plan) -> Iterator[tuple[str, str]]:
+    limit = plan.settings.allowance.trials
+    for place, start in enumerate(plan.starts):
+        if limit is not None and turn(place) >= limit:
+            yield (
+                "left out",
+                f"{start.source}: its turn is trial {turn(place)}, and trials end with {limit - 1}",
+            )
+        else:
+            yield "tried first" if place < AT_ONCE else f"trial {turn(place)}", _said(start)
 
 
 def _said(start: Start) -> str:

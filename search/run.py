@@ -81,7 +81,8 @@ def parser() -> argparse.ArgumentParser:
         "--start-from",
         metavar="FILE|NAME",
         nargs="+",
-        help="try these recipes first, then the built-in ones that fit the search, then what is sampled",
+        help="try these recipes early, then the built-in ones that fit the search: the first three at once, "
+        "then every second trial is one",
     )
     what.add_argument(
         "--warm-start",

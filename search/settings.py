@@ -44,7 +44,7 @@ class Settings(BaseModel):
     space: str | None
     """A built-in space's name, or a file; None where one recipe is trained alone."""
     start_from: tuple[str, ...] = ()
-    """Recipes that are tried first: built-in names, or files."""
+    """Recipes that are tried early: built-in names, or files."""
     warm_start: tuple[str, ...] = ()
     """Folders of former searches that this one learns from."""
     trials: Count | None = None

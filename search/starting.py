@@ -18,8 +18,17 @@ from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config, recipe_names, with_absolute_weights
 from spaces.space import Space
 
+AT_ONCE = 3
+"""So many starting recipes come before anything else; of the trials after them every second one is one of the
+others. Many in a row would keep the workers busy while nothing of the space is seen yet."""
+
 Named = tuple[str, TrialConfig]
 """What a person knows a recipe by, and what its file holds."""
+
+
+def turn(place: int) -> int:
+    """The number of the trial that tries a search's starting recipe at this place, both from 0 on."""
+    return place if place < AT_ONCE else 2 * place - AT_ONCE + 1
 
 
 def own_recipes(settings: Settings, own_networks: Collection[str]) -> list[Named]:

@@ -90,7 +90,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Start:
-    """A recipe that a search tries before it samples any."""
+    """A recipe that a search tries early, whatever its sampler would suggest."""
 
     source: str
     """A built-in recipe's name, or a file."""

@@ -22,6 +22,7 @@ from search.policy import forecast_search, forecaster, sampler
 from search.policy.asha import Decision
 from search.settings import Settings
 from search.starting import starts as known_starts
+from search.starting import turn
 from search.trials import METRICS, Epoch, Outcome, Start, Trial, ranked
 from search.warm_start import store_formers, stored_formers, warm_start
 from spaces.recipe import Optim, Recipe
@@ -382,18 +383,18 @@ def test_trials_without_a_score_come_last() -> None:
 # What is tried first.
 
 
+INSIDE = {
+    "model.name": "plain_cnn",
+    "model.args.width": 16,
+    "optim.lr@1": 1e-3,
+    "augment.strength": 0.5,
+    "freeze.epoch": 1 / 3,
+}
+
+
 def starts(searched: Space) -> tuple[Start, ...]:
     """Two recipes, one of the space and one that is not."""
-    inside = searched.recipe(
-        {
-            "model.name": "plain_cnn",
-            "model.args.width": 16,
-            "optim.lr@1": 1e-3,
-            "augment.strength": 0.5,
-            "freeze.epoch": 1 / 3,
-        },
-        epochs=9,
-    )
+    inside = searched.recipe(INSIDE, epochs=9)
     outside = inside.model_copy(update={"optim": Optim(lr=0.5)})
     return (
         Start("outside.yaml", outside.to_dict(), 9, {}),
@@ -414,6 +415,43 @@ def test_starting_recipes_are_tried_first_and_count_among_the_trials(path: Path,
     assert [entry.recipe for entry in made[:2]] == [start.recipe for start in given]
     assert len({entry.seed for entry in made}) == 6
     assert driven.records[0] in ranked(driven.records, ACCURACY)
+
+
+def test_many_starting_recipes_take_every_second_turn(path: Path, searched: Space) -> None:
+    recipe = searched.recipe(INSIDE, epochs=9)
+    many = [
+        Start(f"{place}.yaml", recipe.model_copy(update={"optim": Optim(lr=0.5 + place)}).to_dict(), 9, {})
+        for place in range(6)
+    ]
+    finish(engine(path, searched, starts=many, trials=5))
+    driven = finish(engine(path, searched, starts=many, trials=12))  # a resume takes its turn, too
+    given = {entry.trial.source: entry.number for entry in driven.records if entry.trial.origin == "given"}
+    assert given == {"0.yaml": 0, "1.yaml": 1, "2.yaml": 2, "3.yaml": 4, "4.yaml": 6, "5.yaml": 8}
+    assert list(given.values()) == [turn(place) for place in range(6)]
+
+
+def test_a_starting_recipe_that_waits_for_its_turn_is_not_suggested_before_it(
+    path: Path, tmp_path: Path
+) -> None:
+    """A space of six recipes: all are tried, each once, the given ones by their turns or in the end."""
+    sizes = "{choice: [16, 24, 32, 40, 48, 64]}"
+    parameters = f"{{model.name: {{fixed: plain_cnn}}, geometry.size_px: {sizes}}}"
+    small = space(tmp_path, f"description: six\nparameters: {parameters}")
+    given = []
+    for size_px in (64, 16, 48, 24, 40):
+        recipe = small.recipe({"geometry.size_px": size_px}, epochs=9)
+        given.append(Start(str(size_px), recipe.to_dict(), 9, small.params_of(recipe, epochs=9) or {}))
+    driven = finish(engine(path, small, starts=given, trials=12))
+    tried = [(entry.trial.recipe["geometry"]["size_px"], entry.trial.origin) for entry in driven.records]
+    assert tried == [
+        (64, "given"),
+        (16, "given"),
+        (48, "given"),
+        (32, "sampled"),
+        (24, "given"),
+        (40, "given"),
+    ]
+    assert driven.ended_by is EndedBy.SPACE
 
 
 def test_a_recipe_outside_of_the_space_is_ranked_and_not_shown_to_the_sampler(

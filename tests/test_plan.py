@@ -107,6 +107,15 @@ def test_a_recipe_that_is_given_another_length_than_its_file_says_is_told(desk: 
     assert all("own.yaml" not in line for what, line in describe(plan) if what == "left out")
 
 
+def test_the_plan_says_which_turn_a_starting_recipe_has_and_which_have_none(desk: Path) -> None:
+    for place in range(5):
+        Path(f"{place}.yaml").write_text(OWN.replace("lr: 2", f"lr: {place + 3}"))
+    plan = plan_of(start_from=[f"{place}.yaml" for place in range(5)], trials=6)
+    said = [(what, line) for what, line in describe(plan) if ".yaml" in line]
+    assert [what for what, _ in said] == [*["tried first"] * 3, "trial 4", "left out"]
+    assert said[4][1] == "4.yaml: its turn is trial 6, and trials end with 5"
+
+
 def test_pictures_are_decoded_for_the_sizes_of_starting_recipes_too(desk: Path, tmp_path: Path) -> None:
     cache = tmp_path / "another cache"
     plan_of(start_from=["own.yaml"], cache_dir=str(cache))

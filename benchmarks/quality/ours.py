@@ -10,6 +10,7 @@ from benchmarks.quality.interface import Job, Objective
 from search.policy.asha import Decision
 from search.policy.former import Former, former_search
 from search.policy.policy import make_policy
+from search.starting import turn
 from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord, ranked
 
 SCORE = Metric("score", "score", "max")
@@ -24,7 +25,7 @@ class Ours:
     Args:
         sampler: By its name for a search.
         former: Searches that it learns from.
-        starts: Parameters that are tried first.
+        starts: Parameters that are tried early, by the turns that starting recipes have in a search.
     """
 
     def __init__(
@@ -37,7 +38,8 @@ class Ours:
         former: Sequence[Former] = (),
         starts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self._objective, self._starts = objective, starts
+        self._objective = objective
+        self._starts = {turn(place): params for place, params in enumerate(starts)}
         made = make_policy(
             objective.space,
             SCORE,
@@ -53,7 +55,7 @@ class Ours:
 
     def ask(self) -> Job:
         number, epochs = len(self._records), self._objective.max_epochs
-        given = number < len(self._starts)
+        given = number in self._starts
         params = dict(self._starts[number]) if given else self._sampler.ask(number)
         self._records.append(TrialRecord(Trial(number, {}, params, number, epochs), started=0.0))
         if given:

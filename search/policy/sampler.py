@@ -110,6 +110,10 @@ class Sampler:
         # Whether a recipe is left that nobody has drawn is not a matter of luck.
         yield from islice(_every(history), len(self._tried) + MOST_DRAWS)
 
+    def keep_for_later(self, params: Mapping[str, Any]) -> None:
+        """Never suggests these parameters: somebody else will have them tried."""
+        self._tried.add(frozenset(params.items()))
+
     def restore(self, record: TrialRecord) -> None:
         """Takes in a recorded trial, if it belongs to the space; `tell` its end after that."""
         if record.trial.in_space:
