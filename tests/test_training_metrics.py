@@ -9,7 +9,12 @@ import pytest
 import torch
 from sklearn import metrics as reference
 
+from tests.toy_pictures import CPU as ON_CPU
+from tests.toy_pictures import tiny_recipe, toy_pictures
+from trainables.evaluate import evaluate, log_probabilities
+from trainables.feed import Feed
 from trainables.metrics import Tally, accuracy, macro_f1
+from trainables.models.create import create_model, normalization
 
 CPU = torch.device("cpu")
 
@@ -76,3 +81,21 @@ def test_accuracy_and_macro_f1_read_true_classes_from_the_rows() -> None:
     confusion = torch.tensor([[8, 2], [0, 0]])
     assert accuracy(confusion) == pytest.approx(0.8)
     assert macro_f1(confusion) == pytest.approx((2 * 8 / 18 + 0) / 2)
+
+
+def test_log_probabilities_are_those_of_the_network_picture_by_picture_in_the_order_of_the_part() -> None:
+    recipe, part = tiny_recipe(), toy_pictures(37, 3)
+    torch.manual_seed(0)
+    model = create_model(recipe, len(part.classes)).eval()
+    with torch.no_grad():
+        model.get_classifier().weight.mul_(1e3)  # some probabilities are too small for float32
+    found = log_probabilities(model, recipe, part, runtime=ON_CPU)
+    feed = Feed(part, recipe, ON_CPU, *normalization(model))
+    with torch.no_grad():
+        logits = torch.cat([model(feed.unchanged(np.array([row]))) for row in range(37)])
+    assert found.shape == (37, len(part.classes))
+    np.testing.assert_allclose(found, logits.double().log_softmax(dim=1), rtol=1e-3, atol=1e-6)
+    assert np.isfinite(found).all()
+    assert np.exp(found).min() == 0
+    accuracy = evaluate(model, recipe, part, runtime=ON_CPU)["accuracy"]
+    assert (found.argmax(axis=1) == part.labels).mean() == accuracy
