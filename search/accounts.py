@@ -34,6 +34,16 @@ class Sums:
     """Trials in a row that failed."""
 
 
+@dataclass(frozen=True)
+class After:
+    """What follows a search, in seconds: of the clock, and of the GPUs that it reserves."""
+
+    retrain_s: float
+    rematch_s: float
+    retrain_gpu_s: float
+    rematch_gpu_s: float
+
+
 class Accounts:
     """The records of a search, added up.
 
@@ -42,6 +52,9 @@ class Accounts:
         pictures: Size of the training part.
         growth: How many times as many pictures a retrain has.
         workers: Of each trial. A retrain has one, and takes so many times as long.
+        rematch: Runs of the rematch that follows the search.
+        at_once: Of these, at a time.
+        played: What has been run of rematches; they grow.
         gpus: What a trial reserves, taken for former sessions too.
         clock: Seconds, from any start.
     """
@@ -54,12 +67,17 @@ class Accounts:
         pictures: int,
         growth: float = 1.0,
         workers: int = 1,
+        rematch: int = 0,
+        at_once: int = 1,
+        played: Records | None = None,
         gpus: Callable[[Trial], float] = lambda trial: 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.records, self.gpus = records, gpus
         self._metric, self._pictures, self._growth, self._workers = metric, pictures, growth, workers
-        self._clock, self._started, self._earlier_s = clock, clock(), records.elapsed_s
+        self._rematch, self.at_once, self._played = rematch, at_once, played or Records()
+        self._clock, self._started = clock, clock()
+        self._earlier_s = records.elapsed_s + self._played.elapsed_s
         self.ended = Sums()
         """Over the trials that had ended at the last call of `sums`: there may be thousands of them."""
         self.running: list[TrialRecord] = []
@@ -116,18 +134,32 @@ class Accounts:
         recipe = Recipe.model_validate(record.trial.recipe)
         return length_passes(recipe, epochs=1, pictures=self._pictures)
 
-    def after(self, sums: Sums) -> tuple[float | None, float | None]:
-        """What follows the search, in seconds and in seconds of GPUs: the retrain of the best trial so far.
+    def gpu_s(self, sums: Sums) -> float:
+        """Seconds of GPUs so far, those of rematches too."""
+        return sums.gpu_s + sum(run.seconds * self.gpus(run.trial) for run in self._played.trials.values())
 
-        Without one, the longest retrain of a trial; None where nothing is measured.
+    def after(self, sums: Sums) -> After | None:
+        """What follows the search: a rematch, and the retrain of the best trial so far.
+
+        Without a best one, of the trial that takes longest; None where nothing is measured.
         """
         trials = self.records.trials.values()
         known = [sums.best] if sums.best else [record for record in trials if record.history]
-        times_s = [(self._retrain_s(record), self.gpus(record.trial)) for record in known]
-        return (
-            max((time_s * self._workers for time_s, _ in times_s), default=None),
-            max((time_s * gpus for time_s, gpus in times_s), default=None),
+        if not known:
+            return None
+        costs = [(self._retrain_s(record), self.run_s(record), self.gpus(record.trial)) for record in known]
+        turns = math.ceil(self._rematch / self.at_once)
+        return After(
+            max(retrain_s * self._workers for retrain_s, _, _ in costs),
+            max(run_s * turns for _, run_s, _ in costs),
+            max(retrain_s * gpus for retrain_s, _, gpus in costs),
+            max(run_s * gpus * self._rematch for _, run_s, gpus in costs),
         )
+
+    def run_s(self, record: TrialRecord) -> float:
+        """Seconds of a run of the rematch: at the trial's full length, or to where its patience ended."""
+        epochs = record.epochs_done if record.outcome is Outcome.COMPLETE else record.trial.epochs
+        return record.seconds / len(record.history) * epochs
 
     def _retrain_s(self, record: TrialRecord) -> float:
         """Seconds of a retrain on as many workers as the trial had; `results.config_of` has its length.

@@ -7,10 +7,10 @@ ended.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from search.accounts import Accounts, next_s
+from search.accounts import Accounts, After, next_s
 from search.allowance import Allowance, EndedBy, span
 from search.report import text
 from search.trials import TrialRecord
@@ -19,6 +19,8 @@ UNMEASURED_SHARE = 0.1
 """Of a limit, what is kept back for the retrain as long as nothing is measured."""
 MOST_SHARE = 0.5
 """Of a limit, what is kept back at most: without a search there is nothing to retrain."""
+REMATCH_SHARE = 0.25
+"""Of a limit, what is kept back for the rematch at most: where its runs take longer, there are fewer."""
 FEWEST_ENDED = 3
 """Trials that must have ended before others are expected to be as long."""
 MOST_FAILURES = 16
@@ -35,17 +37,19 @@ class Estimate:
     """None as long as too few have ended to tell."""
     passes: float
     time_s: float
-    retrain_s: float | None = None
-    """None where no limit has to pay for the retrain."""
+    after_s: float | None = None
+    """Of what follows it. None where no limit has to pay for that."""
     kept_back_s: float = math.inf
-    """For the retrain, where that is all that a limit allows for it."""
+    """For that, where it is all that a limit allows for it."""
+    after: str = "the retrain"
+    """In words."""
 
     def __str__(self) -> str:
         trials = "" if self.trials is None else f"{text.count(self.trials, 'trial')}, "
         kept = ""
-        if self.retrain_s is not None:
-            kept = f"; {span(min(self.retrain_s, self.kept_back_s))} kept back for the retrain"
-            kept += f", which takes {span(self.retrain_s)}" if self.kept_back_s < self.retrain_s else ""
+        if self.after_s is not None:
+            kept = f"; {span(min(self.after_s, self.kept_back_s))} kept back for {self.after}"
+            kept += f", in place of {span(self.after_s)}" if self.kept_back_s < self.after_s else ""
         return f"about {trials}{text.count(round(self.passes), 'epoch')} in {span(self.time_s)}{kept}"
 
     def differs(self, told: Estimate) -> bool:
@@ -81,7 +85,8 @@ class Budget:
     @property
     def retrain_s(self) -> float | None:
         """Seconds that a retrain of the best trial so far takes, about; None where nothing is measured."""
-        return self._accounts.after(self._accounts.sums())[0]
+        after = self._accounts.after(self._accounts.sums())
+        return None if after is None else after.retrain_s
 
     def over(self) -> EndedBy | None:
         """Which limit lets no further trial begin; those that run go on to their own ends."""
@@ -104,16 +109,37 @@ class Budget:
             passes = sums.passes + sum(map(accounts.next_passes, due))
             if passes > allowed.total_passes + 1e-6:  # shares of a pass do not add up exactly
                 return EndedBy.EPOCHS
-        after_s, after_gpu_s = accounts.after(sums)
+        after = accounts.after(sums)
         for limit, allowed_s in self._clocks_s.items():
-            if self.elapsed_s + next_s(record, sums) > allowed_s - _kept_back(allowed_s, after_s):
+            if self.elapsed_s + next_s(record, sums) > allowed_s - _kept_back_s(allowed_s, after):
                 return limit
         if allowed.gpu_hours is not None:
             allowed_s = 3600 * allowed.gpu_hours
-            gpu_s = sums.gpu_s + sum(next_s(other, sums) * accounts.gpus(other.trial) for other in due)
-            if gpu_s > allowed_s - _kept_back(allowed_s, after_gpu_s):
+            gpu_s = sum(next_s(other, sums) * accounts.gpus(other.trial) for other in due)
+            gpu_s += accounts.gpu_s(sums)
+            if gpu_s > allowed_s - _kept_back_gpu_s(allowed_s, after):
                 return EndedBy.GPU_HOURS
         return None
+
+    def has_room(self, runs: Sequence[TrialRecord]) -> bool:
+        """Whether a rematch of these trials, each as often as it is named, ends in time for the retrain.
+
+        Side by side they take at most the bound of Graham (1969) for any order.
+        """
+        accounts, sums = self._accounts, self._accounts.sums()
+        after = accounts.after(sums)
+        times_s, at_once = [accounts.run_s(record) for record in runs], accounts.at_once
+        takes_s = sum(times_s) / at_once + max(times_s, default=0.0) * (1 - 1 / at_once)
+        for allowed_s in self._clocks_s.values():
+            retrain_s = min(MOST_SHARE * allowed_s, after.retrain_s if after else 0.0)
+            if self.elapsed_s + takes_s > allowed_s - retrain_s:
+                return False
+        if self.allowance.gpu_hours is None:
+            return True
+        allowed_s = 3600 * self.allowance.gpu_hours
+        retrain_s = min(MOST_SHARE * allowed_s, after.retrain_gpu_s if after else 0.0)
+        gpu_s = sum(time_s * accounts.gpus(run.trial) for time_s, run in zip(times_s, runs, strict=True))
+        return accounts.gpu_s(sums) + gpu_s <= allowed_s - retrain_s
 
     def used(self) -> Iterator[str]:
         """How much of each limit but the trials is used up, in words."""
@@ -123,7 +149,7 @@ class Budget:
         if allowed.time_s is not None:
             yield f"time {span(self.elapsed_s)} of {span(allowed.time_s)}"
         if allowed.gpu_hours is not None:
-            yield f"GPU hours {sums.gpu_s / 3600:.2f} of {allowed.gpu_hours:g}"
+            yield f"GPU hours {self._accounts.gpu_s(sums) / 3600:.2f} of {allowed.gpu_hours:g}"
         if allowed.cost is not None:
             cost = allowed.cost * self.elapsed_s / self._clocks_s[EndedBy.COST]
             yield f"cost {cost:.2f} of {allowed.cost:g}"
@@ -142,17 +168,17 @@ class Budget:
             return None
         a_trial = ended.passes / ended.trials if ended.trials >= FEWEST_ENDED else 0.0
         due = sum(self._due(record, a_trial) for record in running) if a_trial else 0.0
-        after_s, after_gpu_s = accounts.after(sums)
+        after = accounts.after(sums)
         more = []
         if allowed.trials is not None and a_trial:
             more.append(due + (allowed.trials - sums.trials) * a_trial)
         if allowed.total_passes is not None:
             more.append(allowed.total_passes - sums.passes)
         for allowed_s in self._clocks_s.values():
-            more.append((allowed_s - _kept_back(allowed_s, after_s) - self.elapsed_s) * pace)
+            more.append((allowed_s - _kept_back_s(allowed_s, after) - self.elapsed_s) * pace)
         if allowed.gpu_hours is not None and sums.gpu_s:
             allowed_s = 3600 * allowed.gpu_hours
-            left_s = allowed_s - _kept_back(allowed_s, after_gpu_s) - sums.gpu_s
+            left_s = allowed_s - _kept_back_gpu_s(allowed_s, after) - accounts.gpu_s(sums)
             more.append(left_s * sums.passes / sums.gpu_s)
         if not more:
             return None
@@ -161,8 +187,9 @@ class Budget:
             sums.trials + round(max(0.0, passes - due) / a_trial) if a_trial else None,
             sums.passes + passes,
             self.elapsed_s + passes / pace,
-            after_s if allowed.pays_retrain else None,
-            min((MOST_SHARE * allowed_s for allowed_s in self._clocks_s.values()), default=math.inf),
+            after.retrain_s + after.rematch_s if after and allowed.pays_retrain else None,
+            min((_kept_back_s(allowed_s, after) for allowed_s in self._clocks_s.values()), default=math.inf),
+            "the rematch and the retrain" if after and after.rematch_s else "the retrain",
         )
 
     def _due(self, record: TrialRecord, a_trial: float) -> float:
@@ -175,6 +202,19 @@ class Budget:
         return self._accounts.next_passes(record) * (record.trial.epochs - record.epochs_done)
 
 
-def _kept_back(allowed: float, after: float | None) -> float:
-    """How much of a limit is kept back for what follows the search, which takes so much."""
-    return UNMEASURED_SHARE * allowed if after is None else min(MOST_SHARE * allowed, after)
+def _kept_back_s(allowed_s: float, after: After | None) -> float:
+    """How much of a limit on seconds is kept back for what follows the search."""
+    if after is None:
+        return UNMEASURED_SHARE * allowed_s
+    return _within(allowed_s, after.retrain_s, after.rematch_s)
+
+
+def _kept_back_gpu_s(allowed_s: float, after: After | None) -> float:
+    """The same of a limit on the seconds of GPUs."""
+    if after is None:
+        return UNMEASURED_SHARE * allowed_s
+    return _within(allowed_s, after.retrain_gpu_s, after.rematch_gpu_s)
+
+
+def _within(allowed_s: float, retrain_s: float, rematch_s: float) -> float:
+    return min(MOST_SHARE * allowed_s, retrain_s + min(REMATCH_SHARE * allowed_s, rematch_s))

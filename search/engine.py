@@ -20,7 +20,7 @@ from search.policy.policy import Policy
 from search.policy.sampler import NothingFitsError
 from search.records import RecordFile
 from search.starting import AT_ONCE
-from search.trials import Epoch, Metric, Outcome, Start, Trial, TrialRecord
+from search.trials import Epoch, Metric, Outcome, Start, Trial, TrialRecord, diverged
 from spaces.recipe_files import with_absolute_weights
 from spaces.space import Space
 
@@ -184,11 +184,11 @@ class Engine:
         """Tells the rule what a trial was worth after this epoch."""
         kept = self._record(epoch.trial).kept(epoch.epoch)
         gain = self.metric.gain(kept.metrics.get(self.metric.name, math.nan))
-        self._rule.enter(epoch.trial, epoch.passes, math.nan if _diverged(epoch) else gain)
+        self._rule.enter(epoch.trial, epoch.passes, math.nan if diverged(epoch) else gain)
 
     def _decide(self, epoch: Epoch) -> Decision:
         """After a trial's latest epoch. On STOP it has ended."""
-        if _diverged(epoch):
+        if diverged(epoch):
             self.end(epoch.trial, Outcome.DIVERGED, "the loss was no longer a finite number")
             return Decision.STOP
         scored = self._record(epoch.trial).score(self.metric) is not None
@@ -219,9 +219,3 @@ class Engine:
                 self._decide(record.history[-1])
             if record.outcome is None:
                 self._unfinished.append(record.trial)
-
-
-def _diverged(epoch: Epoch) -> bool:
-    """Whether a loss is no longer a finite number."""
-    losses = [value for name, value in epoch.metrics.items() if name.endswith("_loss")]
-    return not all(math.isfinite(loss) for loss in losses)

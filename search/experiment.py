@@ -25,14 +25,18 @@ from search.plan import Plan
 from search.policy.policy import make_policy
 from search.progress import Progress
 from search.records import RecordFile
+from search.rematch.conclude import conclude
+from search.rematch.play import play
+from search.rematch.shown import outcome
 from search.report.text import count
 from search.results import Finished, write_results
 from search.settings import Settings
 from search.tune.connection import Connection
-from search.tune.driver import StopAll, carried, run
+from search.tune.driver import StopAll, Venue, carried, run
 from search.tune.probing import measured
 from search.tune.resources import may_share, packed, share
 from search.warm_start import store_formers
+from spaces.errors import InputError
 from trainables.checkpoint import checkpoint_file
 from trainables.data import read_split
 from trainables.worker import Workplace
@@ -144,6 +148,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         terminal.print(f"Messages of Ray go to {folder.log_file}. Ctrl-C stops and keeps what there is.")
         # Only now: a search that Ray has no room for stays as it was.
         folder.manifest_file.unlink(missing_ok=True)
+        folder.rematch_file.unlink(missing_ok=True)
         _write_settings(folder, plan)
         plan.networks.keep_in(folder.networks_file)
         file = RecordFile(folder.records_file)
@@ -168,20 +173,26 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             cost=cost.of,
             former=plan.formers,
         )
+        runs = RecordFile(folder.rematch_records_file)
+        stack.callback(runs.close)
         accounts = Accounts(
             file.records,
             settings.scored_by,
             pictures=plan.training_pictures,
             growth=plan.retrain_pictures / plan.training_pictures,
             workers=resources.workers,
+            rematch=settings.rematch * settings.rematch_seeds,
+            at_once=resources.concurrency,
+            played=runs.records,
             gpus=resources.gpus,
         )
+        budget = Budget(accounts, settings.allowance, nodes=len(cluster.nodes))
         engine = Engine(
             file,
             plan.offered,
             policy,
             metric=settings.scored_by,
-            budget=Budget(accounts, settings.allowance, nodes=len(cluster.nodes)),
+            budget=budget,
             passes=settings.max_epochs,
             pictures=plan.training_pictures,
             seed=settings.seed,
@@ -201,24 +212,29 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             workers=resources.workers,
             weights=carried(plan.weights, joined=cluster.joined),
         )
-        stop = StopAll()
-        with (
-            _interrupts(stop, terminal),
-            Progress(engine, terminal) as progress,
-        ):
-            run(
-                engine,
-                place,
-                resources,
-                silence_s=60 * settings.timeout_min,
-                stop=stop,
-                tick=progress.tick,
-            )
-        state = State.FINISHED if engine.finished else State.INTERRUPTED
-        if state is State.FINISHED:
-            terminal.print(escape(_said_end(engine, settings)))
+        venue = Venue(place, resources, 60 * settings.timeout_min, StopAll())
+        with _interrupts(venue.stop, terminal):
+            with Progress(engine, terminal) as progress:
+                run(engine, venue, tick=progress.tick)
+            whole = engine.finished
+            if whole:
+                terminal.print(escape(_said_end(engine, settings)))
+                whole = play(folder, runs, engine.records, settings, budget, venue, terminal)
+        if whole:
+            _conclude(folder, terminal)
+        state = State.FINISHED if whole else State.INTERRUPTED
         best = write_results(folder, state, sampler=policy.sampler, ended_by=engine.ended_by)
     return Finished(folder.path, state, best)
+
+
+def _conclude(folder: SearchFolder, terminal: Console) -> None:
+    try:
+        conclusion = conclude(folder)
+    except InputError as fault:  # the search is whole all the same
+        terminal.print(escape(f"The rematch comes to nothing: {fault}"))
+        return
+    for line in outcome(conclusion) if conclusion else ():
+        terminal.print(escape(line))
 
 
 def _said_end(engine: Engine, settings: Settings) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search.folder import FolderError, SearchFolder
 from search.lengths import length_epochs
-from search.results import config_of, winner
+from search.results import config_of, winner_of
 from search.training import DivergedError, Heard, fit, write_model
 from search.trials import TrialRecord
 from spaces.recipe import Recipe
@@ -61,7 +61,7 @@ def choose(
         title, out = f"config {config}", f"model-{Path(config).stem}"
     else:
         if trial is None:
-            record = winner(records.all(), settings.scored_by)
+            record = winner_of(folder)
             if record is None:
                 raise FolderError(f"{folder.path}: no trial has a score yet; there is nothing to retrain.")
         elif trial in records.trials:

@@ -50,6 +50,9 @@ class SearchFolder:
         self.former_file = path / "former_searches.json"
         self.networks_file = path / "networks.json"
         self.records_file = path / records.FILE
+        self.rematch_records_file = path / "rematch.jsonl"
+        self.rematch_file = path / "rematch.json"
+        self.rematch = path / "rematch"
         self.study_file = path / "study.db"
         self.page_file = path / "leaderboard.html"
         self.best_file = path / "best_config.yaml"

@@ -13,7 +13,7 @@ from rich.table import Table
 from search.allowance import lacked_recipes
 from search.command import guarded, table_console
 from search.folder import RESULTS, SearchFolder, State, searches
-from search.results import winner
+from search.results import winner_of
 from spaces.errors import InputError
 
 
@@ -49,7 +49,7 @@ def _row(folder: SearchFolder) -> tuple[str, ...]:
     try:
         settings, records = folder.settings(), folder.records().all()
         metric = settings.scored_by
-        best = winner(records, metric)
+        best = winner_of(folder)
         ended = sum(record.outcome is not None for record in records)
         asked = settings.allowance.trials
         cut_short = folder.state is State.FINISHED and lacked_recipes(folder.ended_by, len(records), asked)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
-from rich.markup import escape
-from rich.text import Text
 
 from search.budget import Estimate
 from search.engine import Engine
-from search.trials import Outcome, TrialRecord, ranked
+from search.live import LiveLine
+from search.trials import Metric, Outcome, TrialRecord, ranked
 
-PIPED_EVERY_S = 15.0
-LIVE_EVERY_S = 0.25
 MAIN_SETTINGS = {
     "model.name": "{}",
     "optim.lr": "lr {}",
@@ -41,40 +37,30 @@ class Progress:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._engine, self._console, self._clock = engine, console, clock
+        self._engine, self._clock = engine, clock
         self._started = clock()
         self._epochs_before = self._epochs()
         self._told = {record.number for record in engine.records if record.outcome}
-        self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
-        self._every_s = LIVE_EVERY_S if self._live else PIPED_EVERY_S
-        self._last_line = clock()
         self._told_plan: Estimate | None = None
+        self._shown = LiveLine(console, news=self._ends, line=self.line, remarks=self._plan, clock=clock)
 
     def __enter__(self) -> Progress:
-        if self._live:
-            self._live.start()
+        self._shown.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.tick()
-        if self._live:
-            self._live.update(self._wrapped())
-            self._live.stop()
+        self._shown.__exit__(*exception)
 
     def tick(self) -> None:
         """Shows what is new; cheap enough to be called many times a second."""
+        self._shown.tick()
+
+    def _ends(self) -> Iterator[str]:
+        """The trials that have ended."""
         for record in self._engine.records:
             if record.outcome and record.number not in self._told:
                 self._told.add(record.number)
-                self._console.print(escape(self._ended(record)))
-        if self._clock() - self._last_line < self._every_s:
-            return
-        self._last_line = self._clock()
-        self._tell_plan()
-        if self._live:
-            self._live.update(self._wrapped())
-        else:
-            self._console.print(escape(self.line()))
+                yield ended(record, self._engine.metric)
 
     def line(self) -> str:
         """The state of the search in one sentence."""
@@ -102,32 +88,31 @@ class Progress:
             parts.append(f"best {_score(score)} (trial {best[0].number}: {main_settings(best[0])})")
         return " | ".join(parts)
 
-    def _wrapped(self) -> Text:
-        return Text(self.line(), no_wrap=False, overflow="fold")  # the console itself wraps nothing
-
     def _epochs(self) -> int:
         return sum(len(record.history) for record in self._engine.records)
 
-    def _tell_plan(self) -> None:
-        """Says what the search is going to come to, when that is first known and when it has changed."""
+    def _plan(self) -> Iterator[str]:
+        """What the search is going to come to, when that is first known and when it has changed."""
         estimate = self._engine.budget.estimate()
         if estimate and (self._told_plan is None or estimate.differs(self._told_plan)):
             self._told_plan = estimate
-            self._console.print(f"plan: {estimate}")
+            yield f"plan: {estimate}"
 
-    def _ended(self, record: TrialRecord) -> str:
-        error = " ".join((record.error or "").split())
-        what = {
-            Outcome.COMPLETE: "complete" if record.control is None else "complete, as a control",
-            Outcome.STOPPED: f"stopped after epoch {record.epochs_done}{f': {error}' if error else ''}",
-            Outcome.DIVERGED: f"diverged in epoch {record.epochs_done}",
-            Outcome.OUT_OF_MEMORY: "out of memory",
-            Outcome.FAILED: f"failed: {error}",
-            Outcome.TIMED_OUT: f"timed out: {error}",
-        }[record.outcome or Outcome.FAILED]
-        score = record.score(self._engine.metric)
-        shown = f"{_score(score)} " if score is not None else ""
-        return f"trial {record.number:>3}  {shown}{what}  {main_settings(record)}, {record.seconds:.0f} s"
+
+def ended(record: TrialRecord, metric: Metric) -> str:
+    """A trial that has ended, in a line."""
+    error = " ".join((record.error or "").split())
+    what = {
+        Outcome.COMPLETE: "complete" if record.control is None else "complete, as a control",
+        Outcome.STOPPED: f"stopped after epoch {record.epochs_done}{f': {error}' if error else ''}",
+        Outcome.DIVERGED: f"diverged in epoch {record.epochs_done}",
+        Outcome.OUT_OF_MEMORY: "out of memory",
+        Outcome.FAILED: f"failed: {error}",
+        Outcome.TIMED_OUT: f"timed out: {error}",
+    }[record.outcome or Outcome.FAILED]
+    score = record.score(metric)
+    shown = f"{_score(score)} " if score is not None else ""
+    return f"trial {record.number:>3}  {shown}{what}  {main_settings(record)}, {record.seconds:.0f} s"
 
 
 def main_settings(record: TrialRecord) -> str:

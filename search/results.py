@@ -11,6 +11,7 @@ from search.allowance import EndedBy
 from search.folder import SearchFolder, State
 from search.policy.sampler import Sampler, write_study
 from search.readings import count_readings
+from search.rematch.conclusion import concluded
 from search.report.facts import SearchView
 from search.report.page import write_leaderboard
 from search.trials import Metric, Outcome, TrialRecord, ranked
@@ -66,6 +67,18 @@ def winner(records: list[TrialRecord], metric: Metric) -> TrialRecord | None:
     return best[0] if best and best[0].score(metric) is not None else None
 
 
+def winner_of(folder: SearchFolder) -> TrialRecord | None:
+    """What a retrain trains: the winner of the rematch, or without one the best by its score.
+
+    Raises:
+        FolderError: What the rematch came to is damaged.
+    """
+    settings, records, found = folder.settings(), folder.records(), concluded(folder)
+    if found is not None and found.verdict.winner in records.trials:
+        return records.trials[found.verdict.winner]
+    return winner(records.all(), settings.scored_by)
+
+
 def config_of(record: TrialRecord) -> TrialConfig:
     """What a retrain repeats of a trial: its recipe and length, and what was decided on the way.
 
@@ -107,7 +120,7 @@ def write_results(
     """
     settings, records = folder.settings(), folder.records().all()
     metric = settings.scored_by
-    best = winner(records, metric)
+    best = winner_of(folder)
     if best is not None:
         score = best.score(metric)
         split = folder.read_json(folder.settings_file).get("split")

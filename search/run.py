@@ -118,19 +118,19 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--time",
         metavar="4h",
-        help="for search and retrain, from the first trial on, over all sessions: 90s, 30m, 1h30m, 2d",
+        help="for search, rematch and retrain, from the first trial on, over all sessions: 90s, 30m, 1h30m",
     )
     how.add_argument(
         "--gpu-hours",
         metavar="N",
         type=float,
-        help="for search and retrain: the seconds of the epochs, times the GPUs that a trial reserves",
+        help="for search, rematch and retrain: the seconds of the epochs, times the GPUs that a trial has",
     )
     how.add_argument(
         "--cost",
         metavar="AMOUNT",
         type=float,
-        help="for search and retrain, in any currency: the time, times the nodes of the cluster and --price",
+        help="for search, rematch and retrain, in any currency: the time, times the nodes and --price",
     )
     how.add_argument("--price", metavar="AMOUNT", type=float, help="of one node for an hour; with --cost")
     how.add_argument(
@@ -175,6 +175,25 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         help="of the trials that would be stopped, this share, at least one, runs on to measure what "
         f"stopping costs; 0: none (default {_default('audit')})",
+    )
+    how.add_argument(
+        "--rematch",
+        metavar="N",
+        type=int,
+        help="train the best N trials again from scratch and compare them on pictures that nothing has seen "
+        f"before; who wins that is the winner; 0: none (default {_default('rematch')})",
+    )
+    how.add_argument(
+        "--rematch-seeds",
+        metavar="N",
+        type=int,
+        help=f"how often each of them (default {_default('rematch_seeds')})",
+    )
+    how.add_argument(
+        "--prefer",
+        choices=["accuracy", "cost", "latency"],
+        help="which of those wins that the rematch cannot tell apart: the one with the best score (default), "
+        "the shortest epochs, or the quickest answer to one picture",
     )
     how.add_argument(
         "--cost-model",
@@ -339,8 +358,9 @@ def _say_result(console: Console, finished: Any, settings: Settings) -> None:
     if best is None:
         console.print("No trial has a score yet.")
     else:
+        named = "Winner" if finished.state is State.FINISHED else "Best so far"
         console.print(
-            f"Best: trial {best.number}, {metric.title} {best.score(metric):.4f} "
+            f"{named}: trial {best.number}, {metric.title} {best.score(metric):.4f} in the search "
             f"({escape(main_settings(best))})",
         )
         if settings.objectives:

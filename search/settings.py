@@ -84,6 +84,12 @@ class Settings(BaseModel):
     """At each rung one trial in so many goes on."""
     audit: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Of the trials that would be stopped there, the share that runs on as controls; 0: none."""
+    rematch: Annotated[int, Field(ge=0)] = 3
+    """How many of the best trials are trained again and compared afresh; 0: none."""
+    rematch_seeds: Annotated[int, Field(ge=2)] = 3
+    """Runs of each of them."""
+    prefer: Literal["accuracy", "cost", "latency"] = "accuracy"
+    """What decides among those that the rematch cannot tell apart."""
     concurrency: Count | None = None
     """Trials at a time; None: as many as fit."""
     workers_per_trial: Count = 1

@@ -122,6 +122,12 @@ class Epoch:
     """Seconds since the Unix epoch, when the driver received it."""
 
 
+def diverged(epoch: Epoch) -> bool:
+    """Whether a loss is no longer a finite number."""
+    losses = [value for name, value in epoch.metrics.items() if name.endswith("_loss")]
+    return not all(math.isfinite(loss) for loss in losses)
+
+
 @dataclass
 class TrialRecord:
     """All that is known of one trial, put together from the records."""

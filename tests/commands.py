@@ -70,7 +70,8 @@ class Desk:
 
     @staticmethod
     def search_arguments(*arguments: str) -> tuple[str, ...]:
-        return ("--data", "pictures", "--ray", "local", "--import", "odd_networks", *arguments)
+        given = ("--data", "pictures", "--ray", "local", "--import", "odd_networks", *arguments)
+        return given if "--rematch" in arguments else (*given, "--rematch", "0")
 
     def records(self, name: str) -> Records:
         """What a search has recorded so far."""

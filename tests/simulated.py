@@ -89,6 +89,18 @@ def record(
     )
 
 
+def write_records(path: Path, *entries: TrialRecord) -> None:
+    """Records these trials in a file."""
+    file = RecordFile(path)
+    for entry in entries:
+        file.trial(entry.trial)
+        for reported in entry.history:
+            file.epoch(reported)
+        if entry.outcome is not None:
+            file.end(entry.number, entry.outcome, entry.error, entry.traceback)
+    file.close()
+
+
 def engine(path: Path, searched: Space, **changes: Any) -> Engine:
     """An engine on the records in `path`, as `search.experiment` makes it."""
     asked: dict[str, Any] = {"trials": 12, "passes": 9, "pictures": 160, "seed": 0, "metric": "val_accuracy"}

@@ -26,7 +26,7 @@ from search.command import guarded, hint_when_interrupted
 from search.final import choose
 from search.final import retrain as retrain_model
 from search.folder import FolderError, SearchFolder
-from search.results import winner
+from search.results import winner_of
 from search.trials import METRICS, Outcome
 from spaces.recipe import Optim
 from tests.commands import ROOT, TIMEOUT_S, Desk, run_program
@@ -261,9 +261,12 @@ def test_a_search_says_what_it_does_in_a_few_lines(desk: Desk, search: SearchFol
     said = (desk.folder / "said.txt").read_text()
     assert "Ray: started Ray on this machine" in said
     assert len(re.findall(r"^trial +\d+  ", said, re.MULTILINE)) == 6
-    best = winner(search.records().all(), METRICS["val_accuracy"])
+    best = winner_of(search)
     assert best is not None
-    assert f"Best: trial {best.number}, validation accuracy {best.score(METRICS['val_accuracy']):.4f}" in said
+    score = best.score(METRICS["val_accuracy"])
+    assert f"Winner: trial {best.number}, validation accuracy {score:.4f} in the search" in said
+    assert "Rematch: the best 3 trials (" in said
+    assert f"trial {best.number:>3} wins: accuracy " in said
     assert "Train it for real:  python -m search.retrain results/toy" in said
     assert "Leaderboard:  results/toy/leaderboard.html" in said
     assert "\x1b" not in said
@@ -289,7 +292,7 @@ def test_the_leaderboard_built_again_is_the_same(search: SearchFolder) -> None:
 @pytest.mark.slow
 def test_a_retrained_winner_has_its_scores_beside_it(desk: Desk, search: SearchFolder) -> None:
     found = metrics_of(search.path / "model")
-    best = winner(search.records().all(), METRICS["val_accuracy"])
+    best = winner_of(search)
     assert best is not None
     test = found["test"]
     assert set(test) == {"accuracy", "macro_f1", "log_loss", "n", "confusion_matrix", "classes"}

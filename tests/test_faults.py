@@ -9,10 +9,17 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from search.trials import Outcome
+from search import records
+from search.folder import SearchFolder
+from search.rematch.conclusion import concluded
+from search.results import winner, winner_of
+from search.trials import METRICS, Outcome
 from tests.commands import Desk
+from trainables.answers import answers_file, load_answers
+from trainables.data import read_split
 
 pytestmark = pytest.mark.slow
 
@@ -236,3 +243,48 @@ def test_a_worker_group_trains_a_trial_and_gives_its_resources_back_when_stopped
     assert_each_trial_is_recorded_once(desk, "groups", 3)
     outcomes = [record.outcome for record in desk.records("groups").all()]
     assert Outcome.STOPPED in outcomes[:-1]  # and others ran after it, on the same two CPUs
+
+
+REMATCH = ("--rematch", "2", "--rematch-seeds", "2", "--trials", "3", "--max-epochs", "3")
+
+
+def runs_of(folder: SearchFolder) -> records.Records:
+    return records.read(folder.rematch_records_file)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT], ids=["killed", "ctrl-c"])
+def test_a_rematch_that_was_cut_off_goes_on_and_repeats_nothing(desk: Desk, end: signal.Signals) -> None:
+    arguments = ("--space", desk.space(SLOW), *REMATCH, "--name", "mine")
+    process = desk.start("search.run", *desk.search_arguments(*arguments))
+    folder = SearchFolder(desk.folder / "results" / "mine")
+    desk.wait(process, lambda: len(runs_of(folder).order) >= 4)
+    os.killpg(process.pid, end) if end is signal.SIGINT else os.kill(process.pid, end)
+    output, _ = process.communicate(timeout=120)
+    if end is signal.SIGINT:
+        assert process.returncode == 130, output
+        best = winner(folder.records().all(), METRICS["val_accuracy"])
+        manifest = json.loads(folder.manifest_file.read_text())
+        assert (manifest["state"], manifest["best_trial"]) == ("interrupted", best and best.number)
+        assert "Go on with it:  python -m search.run --name mine --resume" in output
+    assert concluded(folder) is None
+
+    status, output = desk.run("search.run", "--name", "mine", "--resume")
+    assert status == 0, output
+    assert len(folder.records().all()) == 3  # no further trial of the search itself
+    found = runs_of(folder).all()
+    assert [run.outcome for run in found] == [Outcome.COMPLETE] * 4
+    assert [run.epochs_done for run in found] == [3] * 4
+    told = [json.loads(line) for line in folder.rematch_records_file.read_text().splitlines()]
+    assert sorted(event["trial"] for event in told if event["event"] == "end") == [0, 1, 2, 3]
+    conclusion = concluded(folder)
+    assert conclusion is not None
+    best = winner_of(folder)
+    assert best is not None
+    assert best.number == conclusion.verdict.winner
+    assert f"trial {best.number:>3} wins" in output
+    part = read_split(folder.split_file).query("part == 'selection'")
+    for run in found:
+        said = load_answers(answers_file(folder.rematch, run.number))
+        assert said.shape == (len(part), part["class"].nunique())
+        np.testing.assert_allclose(np.exp(said.astype(np.float64)).sum(axis=1), 1, rtol=1e-4)
+    assert not (folder.rematch / "checkpoints").exists()

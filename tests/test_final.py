@@ -13,7 +13,6 @@ import pytest
 from search import retrain as command
 from search.final import choose, retrain
 from search.folder import FolderError, SearchFolder
-from search.records import RecordFile
 from search.results import config_of
 from search.training import _state_file
 from search.trials import Outcome, Trial, TrialRecord
@@ -21,7 +20,7 @@ from spaces.errors import InputError
 from spaces.faults import SpaceError
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig
-from tests.simulated import record, search_folder, trial
+from tests.simulated import record, search_folder, trial, write_records
 from tests.toy_pictures import CPU, tiny_recipe, toy_pictures
 from trainables.data import write_split
 from trainables.loop import TrainData, train
@@ -37,18 +36,6 @@ def with_scales(entry: TrialRecord, scales: tuple[float, ...]) -> TrialRecord:
         for epoch, scale in zip(entry.history, scales, strict=True)
     ]
     return replace(entry, history=history)
-
-
-def write(folder: SearchFolder, *entries: TrialRecord) -> None:
-    """Records these trials in the folder."""
-    file = RecordFile(folder.records_file)
-    for entry in entries:
-        file.trial(entry.trial)
-        for epoch in entry.history:
-            file.epoch(epoch)
-        if entry.outcome is not None:
-            file.end(entry.number, entry.outcome, entry.error, entry.traceback)
-    file.close()
 
 
 @pytest.fixture
@@ -125,8 +112,8 @@ def test_a_trial_that_was_cut_short_is_trained_for_its_full_length(outcome: Outc
 
 
 def test_the_winner_is_chosen_unless_another_is_asked_for(folder: SearchFolder) -> None:
-    write(
-        folder,
+    write_records(
+        folder.records_file,
         record(trial(0), [0.5] * 9),
         record(trial(1), [0.8], Outcome.STOPPED),
         record(trial(2), [0.99], Outcome.DIVERGED),
@@ -141,7 +128,7 @@ def test_the_winner_is_chosen_unless_another_is_asked_for(folder: SearchFolder) 
 
 
 def test_another_length_moves_the_freeze_epoch_with_it_and_replays_nothing(folder: SearchFolder) -> None:
-    write(folder, record(trial(0, epochs=9, freeze={"epoch": 3}), [0.5] * 9))
+    write_records(folder.records_file, record(trial(0, epochs=9, freeze={"epoch": 3}), [0.5] * 9))
     longer = choose(folder, epochs=27).config
     assert (longer.epochs, longer.recipe.freeze.epoch, longer.lr_scales) == (27, 9, None)
     same = choose(folder, epochs=9).config
@@ -180,7 +167,9 @@ def test_what_cannot_be_chosen_is_refused_with_what_can(folder: SearchFolder) ->
         choose(folder)
     with pytest.raises(FolderError, match="has no trial 4; it has none yet"):
         choose(folder, trial=4)
-    write(folder, record(trial(0), [], Outcome.FAILED), record(trial(1), [0.5], Outcome.DIVERGED))
+    write_records(
+        folder.records_file, record(trial(0), [], Outcome.FAILED), record(trial(1), [0.5], Outcome.DIVERGED)
+    )
     with pytest.raises(FolderError, match="no trial has a score yet"):
         choose(folder)
     with pytest.raises(FolderError, match="has no trial 4; it has 0 to 1"):
@@ -194,7 +183,9 @@ def test_what_cannot_be_chosen_is_refused_with_what_can(folder: SearchFolder) ->
 
 def test_a_recipe_trained_alone_is_retrained_beside_its_own_model(tmp_path: Path) -> None:
     folder = search_folder(tmp_path / "results" / "alone", space=None)
-    write(folder, record(replace(trial(0), origin="given", source="own.yaml"), [0.5] * 9))
+    write_records(
+        folder.records_file, record(replace(trial(0), origin="given", source="own.yaml"), [0.5] * 9)
+    )
     choice = choose(folder)
     assert (choice.out, choice.title) == ("model-trial-0", "recipe own.yaml")
     assert choose(folder, config="default").out == "model-default"
@@ -211,7 +202,7 @@ def test_a_retrain_with_other_recorded_drops_does_not_go_on_from_the_state_of_th
 
 
 def test_a_model_that_is_there_is_not_overwritten(folder: SearchFolder) -> None:
-    write(folder, record(trial(0), [0.5] * 9))
+    write_records(folder.records_file, record(trial(0), [0.5] * 9))
     (folder.path / "model").mkdir()
     (folder.path / "model" / "weights").write_text("precious")
     with pytest.raises(FolderError, match="model exists already"):
@@ -220,7 +211,7 @@ def test_a_model_that_is_there_is_not_overwritten(folder: SearchFolder) -> None:
 
 
 def test_a_negative_seed_is_refused(folder: SearchFolder) -> None:
-    write(folder, record(trial(0), [0.5] * 9))
+    write_records(folder.records_file, record(trial(0), [0.5] * 9))
     with pytest.raises(FolderError, match="--seed must be at least 0; received -1"):
         retrain(folder, choose(folder), seed=-1, runtime=CPU)
 
@@ -229,7 +220,7 @@ def test_a_negative_seed_is_refused(folder: SearchFolder) -> None:
 def test_a_device_that_is_not_there_is_refused(
     folder: SearchFolder, capsys: pytest.CaptureFixture[str], device: str
 ) -> None:
-    write(folder, record(trial(0), [0.5] * 9))
+    write_records(folder.records_file, record(trial(0), [0.5] * 9))
     assert command.main([str(folder.path), "--device", device]) == 2
     error = capsys.readouterr().err
     assert f"error: --device {device} cannot be used here: " in error

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from search.engine import Engine
-from search.progress import PIPED_EVERY_S, Progress, main_settings
+from search.live import PIPED_EVERY_S
+from search.progress import Progress, main_settings
 from search.trials import Outcome
 from spaces.space import Space
 from tests.simulated import Clock, Workers, engine, epoch, record, space, trial

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from search.accounts import Accounts
 from search.allowance import Allowance, EndedBy, duration_s
-from search.budget import MOST_FAILURES, MOST_SHARE, UNMEASURED_SHARE, Budget, Estimate
+from search.budget import MOST_FAILURES, MOST_SHARE, REMATCH_SHARE, UNMEASURED_SHARE, Budget, Estimate
 from search.engine import Engine
 from search.folder import State
 from search.policy import forecaster
@@ -343,6 +343,65 @@ def test_the_search_keeps_at_least_half_of_its_time(clock: Clock) -> None:
     assert budget.refuses(running) is EndedBy.TIME
 
 
+# The rematch.
+
+
+@pytest.mark.parametrize(
+    ("runs", "at_once", "kept_s"), [(0, 1, 6), (4, 1, 6 + 24), (4, 2, 6 + 12), (5, 2, 6 + 18)]
+)
+def test_time_for_a_rematch_is_kept_back_too(clock: Clock, runs: int, at_once: int, kept_s: float) -> None:
+    best = record(trial(0), [0.5, 0.8, 0.7])  # 6 s a run, and as long a retrain
+    running = record(trial(1), [0.1], outcome=None)
+    budget = budget_of([best, running], clock, time_s=200, rematch=runs, at_once=at_once)
+    clock.now_s += 200 - kept_s - 2
+    assert budget.refuses(running) is None
+    clock.now_s += 0.1
+    assert budget.refuses(running) is EndedBy.TIME
+    assert budget.retrain_s == 6
+
+
+def test_a_rematch_gets_at_most_a_share_of_what_the_search_may_take(clock: Clock) -> None:
+    best, running = record(trial(0), [0.5, 0.8, 0.7]), record(trial(1), [0.1], outcome=None)
+    budget = budget_of([best, running], clock, time_s=100, rematch=9)
+    clock.now_s += 100 * (1 - REMATCH_SHARE) - 6 - 2
+    assert budget.refuses(running) is None
+    clock.now_s += 0.1
+    assert budget.refuses(running) is EndedBy.TIME
+
+
+def test_a_rematch_has_room_where_it_ends_before_the_retrain_must_begin(clock: Clock) -> None:
+    stopped, best = record(trial(0), [0.5], Outcome.STOPPED), record(trial(1), [0.5, 0.8, 0.7])
+    one_by_one, two = (budget_of([stopped, best], clock, time_s=100, at_once=n) for n in (1, 2))
+    runs = [best, stopped]  # the stopped one runs its full length of 9 epochs: 6 s and 18 s
+    clock.now_s += 100 - 6 - 24
+    assert one_by_one.has_room(runs)
+    clock.now_s += 0.1
+    assert not one_by_one.has_room(runs)
+    assert two.has_room(runs)
+    clock.now_s += 24 - 12 - 9  # in the worst order the longer one begins when the shorter one has ended
+    assert not two.has_room(runs)
+    assert two.has_room([])
+    assert budget_of([stopped, best], trials=2).has_room(runs * 1000)
+
+
+def test_a_rematch_has_room_within_the_gpu_hours_less_what_rematches_took(clock: Clock) -> None:
+    best = record(trial(0), [0.5, 0.8, 0.7])
+    for before, fits in [(0, True), (1, True), (2, False)]:
+        played = Records(trials={place: record(trial(place), [0.5] * 3) for place in range(before)})
+        budget = budget_of(
+            [best], clock, gpu_hours=(6 + 6 + 12 + 6) / 3600, gpus=lambda made: 1.0, played=played
+        )
+        assert budget.has_room([best, best]) == fits
+    assert next(budget.used()) == "GPU hours 0.01 of 0.00833333"
+
+
+def test_the_time_of_former_rematches_counts(clock: Clock) -> None:
+    played = Records(sessions=[(0.0, 60.0), (100.0, 130.0)])
+    new = record(trial(0), [0.5], outcome=None)
+    assert budget_of([new], clock, played=played).elapsed_s == 90
+    assert budget_of([new], clock, played=played, time_s=100).refuses(new) is EndedBy.TIME
+
+
 # The estimate.
 
 
@@ -367,14 +426,15 @@ def test_the_estimate_comes_true(
         # How far trials come changes while the rule learns what rungs tell.
         if not learns or at > 0.75 * whole_s:
             assert estimate.trials == pytest.approx(len(driven.records), rel=0.35)
-        assert estimate.retrain_s is None
+        assert estimate.after_s is None
 
 
 def test_an_estimate_is_told_again_when_it_is_another_one() -> None:
     told = Estimate(40, 310.0, 4800.0, 360.0)
     assert str(told) == "about 40 trials, 310 epochs in 1 h 20 min; 6 min kept back for the retrain"
+    assert str(replace(told, after="the rematch and the retrain")).endswith("for the rematch and the retrain")
     assert str(Estimate(None, 1.0, 8.0)) == "about 1 epoch in 8.0 s"
-    assert str(replace(told, kept_back_s=60.0)).endswith("1 min kept back for the retrain, which takes 6 min")
+    assert str(replace(told, kept_back_s=60.0)).endswith("1 min kept back for the retrain, in place of 6 min")
     assert not replace(told, trials=48, passes=250.0, time_s=5700.0).differs(told)
     for change in ({"trials": 49}, {"passes": 380.0}, {"time_s": 3700.0}):
         assert replace(told, **change).differs(told)

@@ -21,9 +21,11 @@ import ray.tune
 import torch
 
 from spaces.recipe import Recipe
+from trainables.answers import answers_file, save_answers
 from trainables.checkpoint import Checkpoint, CheckpointError, checkpoint_file
 from trainables.data import Dataset, load
 from trainables.data.demo import demo_source
+from trainables.evaluate import log_probabilities
 from trainables.loop import TrainData, train
 from trainables.models.create import import_networks
 from trainables.portions import is_out_of_memory
@@ -55,6 +57,8 @@ class Workplace:
     """Processes a trial."""
     weights: Mapping[str, Weights] = field(default_factory=dict)
     """By the path that recipes name."""
+    answers: str | None = None
+    """Folder for what each trained network says about the selection part; None: it is not asked."""
     cache_gb: float = math.inf
     """Bound of all decoded pictures in `cache_dir`; see `trainables.data.load`."""
 
@@ -129,7 +133,13 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
         for metrics in resume.history:
             context.report(message(metrics))
     parts = TrainData(data.part("train"), data.part("validation"))
-    train(recipe, parts, report, runtime=runtime, seed=trial["seed"], epochs=trial["epochs"], resume=resume)
+    model = train(
+        recipe, parts, report, runtime=runtime, seed=trial["seed"], epochs=trial["epochs"], resume=resume
+    )
+    if place.answers is not None and context.rank == 0:
+        alone = replace(runtime, world_size=1)
+        found = log_probabilities(model, recipe, data.part("selection"), runtime=alone)
+        save_answers(answers_file(Path(place.answers), trial["number"]), found)
     return "complete"
 
 

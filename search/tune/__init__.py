@@ -1,1 +1,1 @@
-"""Ray: the only rooms of the search that know it. Adapters between Ray Tune's interfaces and the engine."""
+"""Ray: the only rooms of the search that know it. Adapters between Ray Tune and what it drives."""

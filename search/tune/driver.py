@@ -1,10 +1,11 @@
-"""Runs an engine's trials on Ray Tune until all have ended, or somebody interrupts."""
+"""Runs trainings on Ray Tune until all have ended, or somebody interrupts."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import ray
 from ray import tune
 from ray.tune.execution import class_cache
 
-from search.engine import Engine
+from search.tune.driven import Driven
 from search.tune.resources import Resources
-from search.tune.scheduler import EngineScheduler
-from search.tune.searcher import EngineSearcher
+from search.tune.scheduler import TrialScheduler
+from search.tune.searcher import TrialSearcher
 from search.tune.trial import in_ray, run_trial
 from search.tune.watch import StopAll, Watch
 from trainables.models.weights import weights_file
@@ -50,43 +51,49 @@ def carried(weights: Mapping[str, str], *, joined: bool) -> dict[str, Weights]:
     return found
 
 
-def run(
-    engine: Engine,
-    place: Workplace,
-    resources: Resources,
-    *,
-    silence_s: float,
-    stop: StopAll,
-    tick: Callable[[], None],
-) -> None:
-    """Runs trials until the engine has no more, or `stop` is called.
+@dataclass(frozen=True)
+class Venue:
+    """Where trainings run, and until when."""
 
-    Ray must be initialised. Every outcome is in the engine's records.
+    place: Workplace
+    resources: Resources
+    silence_s: float
+    """One that reports nothing for so long is given up."""
+    stop: StopAll
+
+
+def run(driven: Driven, venue: Venue, *, tick: Callable[[], None]) -> None:
+    """Runs trainings until there are no more, or `stop` is called.
+
+    Args:
+        tick: Called several times a second.
+
+    Ray must be initialised.
     """
     # Else its actors take no process that was started before. A private name of Ray's.
     getattr(class_cache, "DEFAULT_ENV_VARS", {}).clear()
     os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
     trainable = tune.with_resources(
-        tune.with_parameters(partial(run_trial, workers=resources.workers), place=place),
-        partial(_request, workers=resources.workers),
+        tune.with_parameters(partial(run_trial, workers=venue.resources.workers), place=venue.place),
+        partial(_request, workers=venue.resources.workers),
     )
     with tempfile.TemporaryDirectory(prefix="classifier-search-") as scratch:
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=EngineSearcher(engine, resources),
-                scheduler=EngineScheduler(engine),
+                search_alg=TrialSearcher(driven, venue.resources),
+                scheduler=TrialScheduler(driven),
                 num_samples=-1,  # until the searcher says that it has finished
-                max_concurrent_trials=resources.concurrency,
-                reuse_actors=resources.workers == 1,
+                max_concurrent_trials=venue.resources.concurrency,
+                reuse_actors=venue.resources.workers == 1,
             ),
             run_config=tune.RunConfig(
                 name="search",
                 storage_path=scratch,
-                stop=stop,
+                stop=venue.stop,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=MAX_LOSSES),
-                callbacks=[Watch(engine, silence_s=silence_s, tick=tick)],
+                callbacks=[Watch(driven, silence_s=venue.silence_s, tick=tick)],
             ),
         ).fit()
 

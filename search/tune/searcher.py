@@ -1,4 +1,4 @@
-"""Ray Tune's searcher interface over the engine: what to run next."""
+"""Ray Tune's searcher interface over what is driven: what to run next."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from search.engine import Engine
+from search.tune.driven import Driven
 from search.tune.resources import Resources
 from search.tune.unsaved import Unsaved
 
 
-class EngineSearcher(Unsaved, Searcher):
-    """Hands out the engine's trials. Results reach the engine through the scheduler, which decides."""
+class TrialSearcher(Unsaved, Searcher):
+    """Hands out trials. Results go through the scheduler, which decides."""
 
-    def __init__(self, engine: Engine, resources: Resources) -> None:
+    def __init__(self, driven: Driven, resources: Resources) -> None:
         super().__init__()
-        self._engine, self._resources = engine, resources
+        self._driven, self._resources = driven, resources
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """The next trial as a Tune config, with the slot of each of its workers, or FINISHED."""
-        trial = self._engine.ask()
+        trial = self._driven.ask()
         if trial is None:
             return str(Searcher.FINISHED)
         return {"trial": asdict(trial), "slot": asdict(self._resources.slot(trial))}
@@ -35,4 +35,4 @@ class EngineSearcher(Unsaved, Searcher):
         """Nothing: the records are the state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the engine is rebuilt from the records."""
+        """Nothing: all is rebuilt from the records."""

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Unsaved:
-    """Mix in first: pickles as an empty object, without the engine and the files that it holds open."""
+    """Mix in first: pickles as an empty object, without what is driven and the files that it holds open."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -11,13 +11,13 @@ import ray
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial as TuneTrial
 
-from search.engine import Engine
 from search.trials import Outcome
+from search.tune.driven import Driven
 from search.tune.unsaved import Unsaved
 
 
 class Watch(Unsaved, Callback):
-    """Tells the engine of lost trials, kills those that hang, and calls `tick` as time passes.
+    """Tells of lost trials, kills those that hang, and calls `tick` as time passes.
 
     Args:
         silence_s: A trial that reports nothing for this long is hanging: its process is killed, because
@@ -25,8 +25,8 @@ class Watch(Unsaved, Callback):
         tick: Called several times a second from the driver's loop.
     """
 
-    def __init__(self, engine: Engine, *, silence_s: float, tick: Callable[[], None]) -> None:
-        self._engine, self._silence_s, self._tick = engine, silence_s, tick
+    def __init__(self, driven: Driven, *, silence_s: float, tick: Callable[[], None]) -> None:
+        self._driven, self._silence_s, self._tick = driven, silence_s, tick
         self._heard: dict[str, float] = {}
 
     def on_step_begin(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
@@ -52,18 +52,18 @@ class Watch(Unsaved, Callback):
     ) -> None:
         """A trial's process was lost, and Tune starts it again."""
         self._heard.pop(trial.trial_id, None)
-        self._engine.lost(_number(trial))
+        self._driven.lost(_number(trial))
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """A trial's process was lost for the last time, or Tune could not start it."""
         text = _error_text(trial)
-        self._engine.end(_number(trial), Outcome.FAILED, text.splitlines()[-1], text)
+        self._driven.end(_number(trial), Outcome.FAILED, text.splitlines()[-1], text)
 
     def _heard_of(self, trial: TuneTrial, now: float) -> float:
         return self._heard.setdefault(trial.trial_id, now)
 
     def _kill(self, trial: TuneTrial) -> None:
-        self._engine.end(
+        self._driven.end(
             _number(trial), Outcome.TIMED_OUT, f"no report for {self._silence_s:g} s; its process was killed"
         )
         trial.max_failures = 0  # it would hang again

@@ -1,0 +1,107 @@
+"""Compares the contenders of a rematch by what their runs answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+
+from search import records
+from search.folder import SearchFolder
+from search.rematch.conclusion import Conclusion, Costs
+from search.rematch.runs import contenders, runs_of
+from search.rematch.verdict import Contender, verdict
+from search.settings import Settings
+from search.trials import METRICS, Outcome, TrialRecord
+from spaces.recipe import Recipe
+from trainables.answers import answers_file, load_answers
+from trainables.data import read_split
+from trainables.models.size import latency_ms, parameters
+from trainables.runtime import Runtime
+
+PART = "selection"
+
+
+def conclude(folder: SearchFolder) -> Conclusion | None:
+    """Compares the contenders by the answers of their runs, and writes `rematch.json`.
+
+    A contender one of whose runs diverged is not compared: what is retrained has to learn.
+
+    Returns:
+        None where there is nothing to compare.
+
+    Raises:
+        FolderError, AnswersError, DataError: A file of the folder is missing or damaged.
+    """
+    settings = folder.settings()
+    best = contenders(folder.records().all(), settings.scored_by, settings.rematch)
+    runs = records.read(folder.rematch_records_file).all()
+    played = {one.number: runs_of(runs, one.number) for one in best}
+    left_out = {number: reason for number, found in played.items() if (reason := _unfit(found))}
+    compared = [one for one in best if one.number not in left_out]
+    if not compared:
+        return None
+    split = read_split(folder.split_file)
+    costs = {one.number: _costs(one, played[one.number], split) for one in compared}
+    found = Conclusion(
+        verdict(
+            METRICS[settings.metric],
+            [_contender(folder, one, played[one.number], settings, costs[one.number]) for one in compared],
+            *_truth(split),
+        ),
+        settings.prefer,
+        costs,
+        left_out,
+    )
+    folder.write_json(folder.rematch_file, asdict(found))
+    return found
+
+
+def _unfit(runs: Sequence[TrialRecord]) -> str:
+    """Why a contender is not compared; empty where it is."""
+    diverged = sum(run.outcome is Outcome.DIVERGED for run in runs)
+    if diverged:
+        return f"diverged in {diverged} of {len(runs)} runs"
+    if not any(run.outcome is Outcome.COMPLETE for run in runs):
+        return f"all {len(runs)} runs failed" if runs else "no time was left for it"
+    return ""
+
+
+def _contender(
+    folder: SearchFolder, one: TrialRecord, runs: Sequence[TrialRecord], settings: Settings, costs: Costs
+) -> Contender:
+    plain = METRICS[settings.metric]
+    score, ranked_by = one.score(plain), one.score(settings.scored_by)
+    assert score is not None
+    assert ranked_by is not None
+    return Contender(
+        one.number,
+        score,
+        [load_answers(answers_file(folder.rematch, run.number)) for run in _complete(runs)],
+        constant=ranked_by - score,
+        cost={"accuracy": None, "cost": costs.epoch_s, "latency": costs.latency_ms}[settings.prefer],
+    )
+
+
+def _complete(runs: Sequence[TrialRecord]) -> list[TrialRecord]:
+    return [run for run in runs if run.outcome is Outcome.COMPLETE]
+
+
+def _truth(split: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and groups of the part, int (N,) each, in its order; what has no group is one by itself."""
+    part = split[split["part"] == PART]
+    labels = np.searchsorted(np.array(sorted(set(split["class"]))), part["class"].to_numpy(str))
+    names = ("group " + part["group"]).where(part["group"] != "", "file " + part["file"])
+    return labels, pd.factorize(names)[0]
+
+
+def _costs(one: TrialRecord, runs: Sequence[TrialRecord], split: pd.DataFrame) -> Costs:
+    recipe, classes = Recipe.model_validate(one.trial.recipe), split["class"].nunique()
+    epochs_s = [epoch.metrics["epoch_s"] for run in _complete(runs) for epoch in run.history]
+    return Costs(
+        parameters(recipe, classes),
+        latency_ms(recipe, classes, Runtime().resolved_device()),
+        float(np.mean(epochs_s)),
+    )

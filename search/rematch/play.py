@@ -1,0 +1,63 @@
+"""Plays a rematch on Ray, as far as the budget of its search goes."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+from rich.console import Console
+
+from search.budget import Budget
+from search.folder import SearchFolder
+from search.records import RecordFile
+from search.rematch.runs import Rematch, contenders
+from search.rematch.shown import announcement, progress
+from search.settings import Settings
+from search.trials import TrialRecord
+from search.tune.driver import Venue, run
+from trainables.checkpoint import checkpoint_file
+
+
+def play(
+    folder: SearchFolder,
+    file: RecordFile,
+    records: list[TrialRecord],
+    settings: Settings,
+    budget: Budget,
+    venue: Venue,
+    terminal: Console,
+) -> bool:
+    """Trains the best trials of a finished search again. Runs that there are already are not repeated.
+
+    Args:
+        file: The records of its runs.
+        records: The search's trials.
+        venue: Of the search's trials.
+
+    Returns:
+        Whether all that there is time for has been run.
+    """
+    checkpoints = folder.rematch / "checkpoints"
+    rematch = Rematch.largest(
+        file,
+        contenders(records, settings.scored_by, settings.rematch),
+        seeds=settings.rematch_seeds,
+        seed=settings.seed,
+        has_room=budget.has_room,
+        ended=lambda number: checkpoint_file(checkpoints, number).unlink(missing_ok=True),
+    )
+    if rematch is None:
+        terminal.print("No rematch: the time that is left is the retrain's.")
+        return True
+    if rematch.finished:
+        return True
+    terminal.print(announcement(rematch, int((venue.place.split["part"] == "selection").sum())))
+    file.session()
+    place = replace(
+        venue.place, checkpoints=str(checkpoints.resolve()), answers=str(folder.rematch.resolve())
+    )
+    with progress(rematch, settings.scored_by, terminal) as shown:
+        run(rematch, replace(venue, place=place), tick=shown.tick)
+    if rematch.finished:
+        shutil.rmtree(checkpoints, ignore_errors=True)  # every run has ended: none is needed
+    return rematch.finished
