@@ -78,7 +78,7 @@ def page_text(view: SearchView, table: pd.DataFrame) -> str:
         rows=rows.rows(table, view, palette),
         sections=sections,
         stopping=facts.stopping(view),
-        figures_json=script_json(sections.plain_figures()),
+        figures_json=script_json(sections.charts.plain()),
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         scripts=[Markup(source) for source in scripts],
         script_hashes=[_hash(source) for source in scripts],
@@ -95,7 +95,7 @@ def script_json(value: Any) -> Markup:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from typing import Any, NamedTuple
-
-import plotly.graph_objects as go
 
 from search.report import facts, figures, front, parallel, style
+from search.report.charts import Chart, Charts
 from search.report.facts import SearchView
 
 MOST_SLICES = 9
@@ -22,17 +19,6 @@ AXIS_PX = 92
 """Width of one parallel axis with its labels."""
 
 
-class Chart(NamedTuple):
-    """A figure's place on the page."""
-
-    id: str
-    title: str
-    height: int
-    """In CSS pixels, kept free until the figure is drawn."""
-    width: int = 0
-    """In CSS pixels, the least that it can be read at."""
-
-
 class Sections:
     """The figures of a page; a section without anything to show is empty or None.
 
@@ -43,7 +29,7 @@ class Sections:
 
     def __init__(self, view: SearchView, palette: dict[str, str], leader: int | None) -> None:
         self._view, self._palette, self._leader = view, palette, leader
-        self._figures: dict[str, go.Figure] = {}
+        self.charts = Charts()
         self.importances = facts.importances(view)
         self.judged_from = facts.MIN_TRIALS
         self.data = facts.data_facts(view)
@@ -58,14 +44,6 @@ class Sections:
         self.importance = self._importance()
         self.best = self._best()
         self.pictures = self._pictures()
-
-    def plain_figures(self) -> dict[str, Any]:
-        """The figures by chart id, as plotly's JSON; NaN has become null."""
-        return {name: json.loads(figure.to_json()) for name, figure in self._figures.items()}
-
-    def _add(self, name: str, title: str, figure: go.Figure, width: int = 0) -> Chart:
-        self._figures[name] = figure
-        return Chart(name, title, int(figure.layout.height), width)
 
     def _by_importance(self) -> list[facts.Setting]:
         """The settings that took more than one value, the most important first."""
@@ -84,7 +62,7 @@ class Sections:
         if objectives is None or not self.candidates:
             return []
         return [
-            self._add(
+            self.charts.add(
                 f"front-{cost.name}",
                 cost.title,
                 front.front(self.candidates, cost, objectives, self._palette, self._leader),
@@ -101,7 +79,7 @@ class Sections:
         needed = [*shown, *(f"{side}_{part}" for part in parts for side in ("train", "val"))]
         found = facts.learning_curves(self._view, needed)
         charts = [
-            self._add(
+            self.charts.add(
                 f"curves-{name}", title, figures.curves(found, name, title, self._palette, self._leader)
             )
             for name, title in shown.items()
@@ -112,14 +90,14 @@ class Sections:
             which = "" if self._view.alone else f"best {len(best)}: " if len(best) > 1 else "best: "
             for part, title in parts.items():
                 figure = figures.train_against_validation(best, part, title, self._palette)
-                charts.append(self._add(f"best-{part}", f"{which}{title}", figure))
+                charts.append(self.charts.add(f"best-{part}", f"{which}{title}", figure))
         return charts
 
     def _slices(self, settings: list[facts.Setting]) -> list[Chart]:
         shown = settings[:MOST_SLICES]
         scores = [score for setting in shown for score in setting.scores]
         drawn = [figures.slice_of(s, self._view.metric, self._palette, scores) for s in shown]
-        return [self._add(f"slice-{i}", s.path, drawn[i]) for i, s in enumerate(shown)]
+        return [self.charts.add(f"slice-{i}", s.path, drawn[i]) for i, s in enumerate(shown)]
 
     def _parallel(self, settings: list[facts.Setting]) -> Chart | None:
         trials = {trial for setting in settings for trial in setting.trials}
@@ -127,21 +105,21 @@ class Sections:
             return None
         family_first = sorted(settings[:MOST_AXES], key=lambda setting: setting.path != facts.FAMILY)
         figure = parallel.parallel_coordinates(family_first, self._view.metric, self._palette)
-        return self._add("parallel", "", figure, width=AXIS_PX * (len(family_first) + 1))
+        return self.charts.add("parallel", "", figure, width=AXIS_PX * (len(family_first) + 1))
 
     def _importance(self) -> Chart | None:
         if not any(item.share is not None for item in self.importances):
             return None
-        return self._add("importance", "", figures.importance(self.importances))
+        return self.charts.add("importance", "", figures.importance(self.importances))
 
     def _best(self) -> Chart | None:
         if self._view.alone:  # there is nothing to be better than
             return None
         found = facts.best_over_time(self._view)
         figure = figures.best_over_time(found, self._view.metric, self._palette)
-        return self._add("best", "", figure) if found else None
+        return self.charts.add("best", "", figure) if found else None
 
     def _pictures(self) -> Chart | None:
         if self.data is None:
             return None
-        return self._add("pictures", "", figures.pictures(self.data, self.part_colours))
+        return self.charts.add("pictures", "", figures.pictures(self.data, self.part_colours))
