@@ -11,6 +11,7 @@ from search.allowance import EndedBy
 from search.folder import SearchFolder, State
 from search.policy.sampler import Sampler, write_study
 from search.readings import count_readings
+from search.records import read
 from search.rematch.conclusion import concluded
 from search.report.facts import SearchView
 from search.report.page import write_leaderboard
@@ -42,11 +43,12 @@ def view(folder: SearchFolder, state: State, ended_by: EndedBy | None = None) ->
     return SearchView(
         name=settings.name,
         metric=settings.scored_by,
+        rematch=concluded(folder),
         objectives=settings.all_objectives if settings.objectives else None,
         records=records.all(),
         settings=settings.model_dump(mode="json", exclude={"cache_dir"}) | {"trials": allowance.trials},
         state=str(state),
-        elapsed_s=records.elapsed_s,
+        elapsed_s=records.elapsed_s + read(folder.rematch_records_file).elapsed_s,
         data=data,
         sessions=records.sessions,
         model=folder.read_json(metrics) if metrics.exists() else {},

@@ -50,6 +50,11 @@ class Metric:
         """A value that no finite score is worse than."""
         return -math.inf if self.mode == "max" else math.inf
 
+    @property
+    def quantity(self) -> str:
+        """What it measures, of whichever part: `accuracy`."""
+        return self.title.removeprefix("validation ")
+
     def gain(self, value: float) -> float:
         """The value turned so that more is better."""
         return value if self.mode == "max" else -value

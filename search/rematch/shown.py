@@ -33,7 +33,7 @@ def announcement(rematch: Rematch, pictures: int) -> str:
 def outcome(conclusion: Conclusion) -> Iterator[str]:
     """What the rematch came to, in lines."""
     verdict = conclusion.verdict
-    metric = METRICS[verdict.metric].title.replace("validation ", "")
+    metric = METRICS[verdict.metric].quantity
     for standing in verdict.standings:
         place = "wins" if standing.trial == verdict.winner else "is tied" if standing.tied else "is behind"
         interval = standing.interval

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from search.report import facts, figures, front, parallel, style
+from search.report import contest, facts, figures, front, parallel, style
 from search.report.charts import Chart, Charts
 from search.report.facts import SearchView
 
@@ -36,6 +36,8 @@ class Sections:
         self.part_colours = style.part_colours(self.data.parts) if self.data else {}
         self.candidates = facts.candidates(view)
         self.front = [candidate for candidate in self.candidates if candidate.on_front]
+        self.rematch = facts.rematch(view)
+        self.contest = self._contest()
         settings = self._by_importance()
         self.tradeoffs = self._tradeoffs()
         self.curves = self._curves()
@@ -56,6 +58,11 @@ class Sections:
         """The command that trains another trial of the front than the leader, where there is one."""
         trial = next((item.trial for item in self.front if item.trial != self._leader), self._leader)
         return f"python -m search.retrain {shlex.quote(f'results/{self._view.name}')} --trial {trial}"
+
+    def _contest(self) -> Chart | None:
+        if self.rematch is None:
+            return None
+        return self.charts.add("rematch", "", contest.contest(self.rematch, self._palette))
 
     def _tradeoffs(self) -> list[Chart]:
         objectives = self._view.objectives

@@ -4,6 +4,7 @@ from search.report.facts.curves import BestSoFar, Curve, best_over_time, learnin
 from search.report.facts.data import DataFacts, data_facts
 from search.report.facts.front import Candidate, candidates, pareto_front
 from search.report.facts.importance import MIN_TRIALS, Importance, importances
+from search.report.facts.rematch import Rematch, rematch
 from search.report.facts.settings import (
     FAMILY,
     Setting,
@@ -28,6 +29,7 @@ __all__ = [
     "DataFacts",
     "Importance",
     "Leader",
+    "Rematch",
     "RungFacts",
     "SearchView",
     "Setting",
@@ -44,6 +46,7 @@ __all__ = [
     "outcome_name",
     "pareto_front",
     "ranked_table",
+    "rematch",
     "setting_values",
     "settings_against_score",
     "stopping",

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from search.allowance import EndedBy
 from search.report import text
 from search.report.facts.data import data_facts
+from search.report.facts.rematch import Contender, rematch
 from search.report.facts.settings import FAMILY, families, family, setting_values, varied_paths
 from search.report.facts.view import SearchView, outcome_name
 from search.settings import resume_command
-from search.trials import Outcome, TrialRecord, ranked
+from search.trials import METRICS, Outcome, TrialRecord, ranked
 
 
 class Command(NamedTuple):
@@ -33,6 +34,8 @@ class Leader(NamedTuple):
     cost: str
     objectives: str
     """The metric and the costs beside it, in words; empty where nothing counts but the metric."""
+    rematch: Contender | None
+    """What it came to with fresh seeds; None where there has been no rematch."""
 
 
 class Tested(NamedTuple):
@@ -63,7 +66,7 @@ def summary(view: SearchView) -> Summary:
     names = [outcome_name(record, view.state) for record in view.records]
     order = [str(outcome) for outcome in Outcome] + ["running", "cut off"]
     outcomes = {name: names.count(name) for name in order if name in names}
-    best = next(iter(ranked(view.records, view.metric)), None)
+    best = _best(view)
     leader = _leader(view, best) if best else None
     told = (
         _searched(view),
@@ -84,6 +87,12 @@ def summary(view: SearchView) -> Summary:
     )
 
 
+def _best(view: SearchView) -> TrialRecord | None:
+    if view.rematch is not None:
+        return next(record for record in view.records if record.number == view.rematch.verdict.winner)
+    return next(iter(ranked(view.records, view.metric)), None)
+
+
 def _leader(view: SearchView, best: TrialRecord) -> Leader | None:
     score = best.score(view.metric)
     if score is None:
@@ -91,7 +100,9 @@ def _leader(view: SearchView, best: TrialRecord) -> Leader | None:
     paths = [path for path in varied_paths(view.records) if path != FAMILY]
     cost = f"{text.count(best.epochs_done, 'epoch')} in {text.duration(best.seconds)}"
     objectives = view.objectives.said(best) if view.objectives else ""
-    return Leader(best.number, family(best), score, setting_values(best, paths), cost, objectives)
+    played = rematch(view)
+    won = played.winner if played else None
+    return Leader(best.number, family(best), score, setting_values(best, paths), cost, objectives, won)
 
 
 def _test_score(view: SearchView) -> Tested | None:
@@ -110,6 +121,9 @@ def _headline(view: SearchView, leader: Leader | None) -> str:
         return "The training diverged" if diverged else "No epoch has ended"
     if leader is None:
         return "No trial has a score yet" if view.state == "running" else "No trial has a score"
+    if leader.rematch is not None:
+        metric = METRICS[view.rematch.verdict.metric] if view.rematch else view.metric
+        return f"{leader.family} wins with {text.score(leader.rematch.mean, metric.name)} {metric.quantity}"
     verb = "wins with" if view.state == "finished" else "leads with"
     return f"{leader.family} {verb} {text.score(leader.score, view.metric.name)} {view.metric.title}"
 
@@ -203,6 +217,10 @@ def _caveat(view: SearchView, best: TrialRecord) -> str:
         short = f"The best trial ran {best.epochs_done} of its {text.count(best.trial.epochs, 'epoch')}. "
     if view.alone:
         return f"{short}The validation part was watched on the way: the number to trust is the test score."
+    if view.rematch is not None:
+        return (
+            f"{short}The number to trust is the test score of the retrained model; until then, the rematch's."
+        )
     return (
         f"{short}Validation scores steered the search and flatter its best trials a little; the number to "
         "trust is the test score of the retrained model."

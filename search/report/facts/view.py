@@ -8,6 +8,7 @@ from typing import Any
 
 from search.allowance import EndedBy, lacked_recipes
 from search.objectives import Objectives
+from search.rematch.conclusion import Conclusion
 from search.trials import Metric, TrialRecord
 
 
@@ -40,6 +41,8 @@ class SearchView:
     """What ends the search, in words."""
     ended_by: EndedBy | None = None
     """What ended it; None where that was not noted."""
+    rematch: Conclusion | None = None
+    """What the best trials came to with fresh seeds; None where there has been no rematch."""
     objectives: Objectives | None = None
     """The search's metric and the costs beside it; None: nothing counts but the metric."""
 

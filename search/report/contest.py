@@ -1,0 +1,62 @@
+"""A rematch, drawn: each contender's interval, its runs, and what the search had promised."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from search.report import text
+from search.report.facts import Rematch
+from search.report.style import NEUTRAL, SHARE, empty_figure, label
+
+ROW_PX = 64
+
+
+def contest(found: Rematch, palette: dict[str, str]) -> go.Figure:
+    """A row a contender, the best on top: a bar from end to end of its 95% interval, its mean, a dot a seed,
+    and a diamond at the search's score."""
+    metric = found.metric
+    title = f"{metric.quantity}; dots: seeds; diamond: in the search"
+    figure = empty_figure(height=90 + ROW_PX * len(found.contenders), x=title)
+    names = {one.trial: label(f"trial {one.trial}, {one.family}") for one in found.contenders}
+    figure.update_yaxes(
+        categoryorder="array", categoryarray=[names[one.trial] for one in found.contenders][::-1]
+    )
+    if text.is_share(metric.name):
+        figure.update_xaxes(tickformat=SHARE)
+    for one in found.contenders:
+        colour, row = palette[one.family], names[one.trial]
+        low, high = one.interval or (one.mean, one.mean)
+        said = f"{text.score(one.mean, metric.name)} on average"
+        if one.interval:
+            said += f", {text.score(low, metric.name)} to {text.score(high, metric.name)}"
+        figure.add_scatter(
+            x=[low, one.mean, high],
+            y=[row] * 3,
+            customdata=[one.trial] * 3,
+            mode="lines+markers",
+            line={"color": colour, "width": 3},
+            marker={
+                "symbol": ["line-ns", "square", "line-ns"],
+                "size": [14, 11, 14],
+                "color": colour,
+                "line": {"width": 3, "color": colour},
+            },
+            hovertemplate=f"trial {one.trial}<br>{said}<extra></extra>",
+        )
+        figure.add_scatter(
+            x=list(one.scores),
+            y=[row] * len(one.scores),
+            customdata=[one.trial] * len(one.scores),
+            mode="markers",
+            marker={"symbol": "circle-open", "size": 8, "color": NEUTRAL, "line": {"width": 1.6}},
+            hovertemplate="a seed: %{x:.4f}<extra></extra>",
+        )
+        figure.add_scatter(
+            x=[one.search_score],
+            y=[row],
+            customdata=[one.trial],
+            mode="markers",
+            marker={"symbol": "diamond-open", "size": 12, "color": colour, "line": {"width": 1.8}},
+            hovertemplate=f"in the search: {text.score(one.search_score, metric.name)}<extra></extra>",
+        )
+    return figure

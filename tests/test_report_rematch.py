@@ -1,0 +1,147 @@
+"""The rematch on the page: what is said of it, and what its figure shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search.rematch.conclusion import Conclusion, Costs
+from search.rematch.verdict import Contender, verdict
+from search.report import contest, facts
+from search.report.facts import SearchView
+from search.report.page import page_text
+from search.report.style import colours
+from search.trials import METRICS, ranked
+from tests.synthetic import synthetic_view
+
+PICTURES = 300
+LABELS = np.random.default_rng(0).integers(3, size=PICTURES)
+HARDNESS = np.random.default_rng(1).random(PICTURES)
+
+
+def runs(accuracy: float, trial: int, count: int = 3) -> list[np.ndarray]:
+    """Answers that are right about so often."""
+    found = []
+    for seed in range(count):
+        noise = np.random.default_rng([trial, seed]).normal(scale=0.15, size=PICTURES)
+        said = np.where(HARDNESS + noise < accuracy, LABELS, (LABELS + 1) % 3)
+        found.append(np.log(np.where(np.eye(3)[said] == 1, 0.9, 0.05)).astype(np.float32))
+    return found
+
+
+def played(*truths: float, prefer: str = "accuracy", **changes: Any) -> SearchView:
+    """A search whose best trials had a rematch in which they are worth so much; the first costs the most."""
+    view = synthetic_view()
+    best = ranked(view.records, view.metric)[: len(truths)]
+    costs = {
+        record.number: Costs(1000 * (9 - place), 9.0 - place, 9.0 - place)
+        for place, record in enumerate(best)
+    }
+    contenders = [
+        Contender(
+            record.number,
+            record.score(view.metric) or 0.0,
+            runs(truth, record.number),
+            cost=None if prefer == "accuracy" else costs[record.number].epoch_s,
+        )
+        for record, truth in zip(best, truths, strict=True)
+    ]
+    found = verdict(METRICS["val_accuracy"], contenders, LABELS)
+    return replace(view, rematch=Conclusion(found, prefer, costs, **{"left_out": {}, **changes}))
+
+
+def test_without_a_rematch_there_is_nothing_to_say() -> None:
+    view = synthetic_view()
+    assert facts.rematch(view) is None
+    assert "The rematch" not in page_text(view, facts.ranked_table(view))
+
+
+def test_the_winner_is_the_leader_of_the_page_whatever_the_search_had_first() -> None:
+    view = played(0.5, 0.9, 0.6)
+    first, second = (record.number for record in ranked(view.records, view.metric)[:2])
+    found = facts.rematch(view)
+    assert found is not None
+    assert found.winner.trial == second
+    assert [one.place for one in found.contenders] == ["winner", "behind", "behind"]
+    leader = facts.summary(view).leader
+    assert leader is not None
+    assert (leader.trial, leader.rematch) == (second, found.winner)
+    assert facts.summary(view).headline.endswith(f" wins with {found.winner.mean:.1%} accuracy")
+    assert found.sentences[1] == f"Trial {second} is the best of them, with 95% confidence."
+    assert found.sentences[2].startswith(f"The search had trial {first} first, with ")
+
+
+def test_the_sentences_tell_the_numbers_of_the_verdict() -> None:
+    view = played(0.8, 0.8, left_out={3: "diverged in 1 of 3 runs"})
+    assert view.rematch is not None
+    found = facts.rematch(view)
+    assert found is not None
+    standings = view.rematch.verdict.standings
+    for one, standing in zip(found.contenders, standings, strict=True):
+        assert (one.trial, one.mean, one.scores) == (standing.trial, standing.mean, standing.scores)
+        assert one.flattered == pytest.approx(one.search_score - np.mean(one.scores))
+        assert one.spread == pytest.approx(np.std(one.scores, ddof=1))
+    assert found.sentences[0] == (
+        "The best 2 trials were trained again from scratch, 3 times each with fresh seeds, and then asked "
+        "about 300 pictures that no trial had seen."
+    )
+    low, high = sorted(one.trial for one in found.contenders)
+    assert found.sentences[1] == (
+        f"Trials {low} and {high} cannot be told apart with 95% confidence; of these trial "
+        f"{found.winner.trial} has the best mean."
+    )
+    points = 100 * np.mean([one.flattered for one in found.contenders])
+    assert f"were {abs(points):.1f} points {'better' if points > 0 else 'worse'} than" in found.sentences[2]
+    assert found.sentences[3] == "Trial 3 is not compared: diverged in 1 of 3 runs."
+
+
+@pytest.mark.parametrize(
+    ("prefer", "why"), [("cost", "whose epochs are the shortest"), ("latency", "which answers the quickest")]
+)
+def test_what_decided_among_the_tied_is_told(prefer: str, why: str) -> None:
+    view = played(0.8, 0.8, prefer=prefer)
+    second = ranked(view.records, view.metric)[1].number
+    found = facts.rematch(view)
+    assert found is not None
+    assert found.winner.trial == second
+    assert f"of these trial {second} wins, {why}." in found.sentences[1]
+
+
+def test_one_contender_alone_has_an_interval_and_nobody_to_beat() -> None:
+    view = played(0.8)
+    found = facts.rematch(view)
+    assert found is not None
+    assert found.winner.interval is not None
+    assert len(found.sentences) == 2
+    assert found.sentences[0].startswith("The best trial was trained again from scratch, 3 times with fresh")
+
+
+def test_the_figure_has_every_number_of_the_verdict() -> None:
+    found = facts.rematch(played(0.8, 0.7, 0.6))
+    assert found is not None
+    figure = contest.contest(found, colours(sorted({one.family for one in found.contenders})))
+    bars, dots, diamonds = figure.data[0::3], figure.data[1::3], figure.data[2::3]
+    for one, bar, seeds, before in zip(found.contenders, bars, dots, diamonds, strict=True):
+        assert one.interval is not None
+        assert list(bar.x) == [one.interval[0], one.mean, one.interval[1]]
+        assert list(seeds.x) == list(one.scores)
+        assert list(before.x) == [one.search_score]
+        assert {bar.y[0], seeds.y[0], before.y[0]} == {f"trial {one.trial}, {one.family}"}
+    rows = [f"trial {one.trial}, {one.family}" for one in found.contenders]
+    assert list(figure.layout.yaxis.categoryarray) == rows[::-1]  # plotly begins at the bottom
+
+
+def test_the_page_shows_the_rematch() -> None:
+    view = played(0.8, 0.7)
+    page = page_text(view, facts.ranked_table(view))
+    found = facts.rematch(view)
+    assert found is not None
+    assert "<h2>The rematch</h2>" in page
+    assert (
+        f"accuracy with fresh seeds on fresh pictures, 95% interval {found.winner.interval[0]:.1%} to" in page
+    )
+    for sentence in found.sentences:
+        assert sentence.replace("'", "&#39;") in page
