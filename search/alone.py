@@ -197,7 +197,7 @@ def _drive(folder: SearchFolder, file: RecordFile, runtime: Runtime | None, hear
             )
             end(Outcome.COMPLETE)
             score = {metric.name: record.score(metric)}
-            write_model(folder, fitted, folder.model, runtime=runtime, trial=0, search_score=score)
+            write_model(folder, fitted, folder.model, trial=0, runtime=runtime, search_score=score)
     except DivergedError as fault:
         end(Outcome.DIVERGED, str(fault))
     except KeyboardInterrupt:

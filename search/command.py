@@ -92,11 +92,14 @@ def epoch_line(metrics: dict[str, float], epochs: int) -> str:
 
 def say_model(console: Console, folder: SearchFolder, model: Path) -> None:
     """What a trained model came to, and what to type next."""
-    test, readings = folder.read_json(model / "metrics.json")["test"], count_readings(folder)
+    metrics, readings = folder.read_json(model / "metrics.json"), count_readings(folder)
+    test = metrics["test"]
     console.print(
         f"Test part, {test['n']} pictures: accuracy {test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}, "
         f"log loss {test['log_loss']:.4f} (read {readings} time{'s' * (readings != 1)} so far)"
     )
+    if metrics["calibration"] is None:
+        console.print(f"Not calibrated, and nothing is called unknown: {metrics['not_calibrated']}.")
     console.print(f"Model:  {model}")
     console.print(f"Try it:  python -m search.predict {model} PICTURE-OR-FOLDER...")
     console.print(f"Leaderboard:  {folder.page_file}")

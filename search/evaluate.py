@@ -66,13 +66,12 @@ def evaluate(
         files = files[files["part"] == "test"]
     if files.empty:
         raise InputError(f"{data} has no pictures of {', '.join(classes or ())} in its test part.")
-    import torch
+    import numpy as np
 
     from trainables import export
-    from trainables.evaluate import scores
-    from trainables.metrics import Tally
     from trainables.models.create import import_networks
     from trainables.predict import probabilities
+    from trainables.quality import quality
 
     import_networks(imports)
     classifier = export.load(model)
@@ -87,23 +86,28 @@ def evaluate(
             f"{', '.join(classifier.classes)}.{way_out}"
         )
     labels = dict(zip(files["file"], files["class"], strict=True))
-    tally, skipped = Tally(len(classifier.classes), torch.device("cpu")), []
+    labels_read, said, skipped = [], [], []
     paths = [listing.root / file for file in files["file"]]
     answers = probabilities(classifier, paths, runtime=runtime_on(device))
     for file, (_, found) in zip(files["file"], answers, strict=True):
         if isinstance(found, Exception):
             skipped.append([file, str(found)])
             continue
-        logits = torch.from_numpy(found).clamp_min(torch.finfo().tiny).log()[None]
-        tally.add(logits, torch.tensor([classifier.classes.index(labels[file])]))
-    if not int(tally.confusion.sum()):
+        labels_read.append(classifier.classes.index(labels[file]))
+        said.append(np.log(found.clip(np.finfo(np.float32).tiny).astype(np.float64)))
+    if not said:
         raise InputError(f"{data}: none of its {len(files)} pictures can be read.")
     return {
         "model": str(model),
         "data": str(data),
         "part": part,
         "only": None if classes is None else list(classes),
-        "test": scores(tally, classifier.classes),
+        "test": quality(
+            np.array(labels_read),
+            np.stack(said),
+            classifier.classes,
+            unknown_below=classifier.calibration.unknown_below,
+        ),
         "skipped": skipped,
     }
 
@@ -124,6 +128,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     Console(highlight=False, markup=False, soft_wrap=True).print(
         f"{test['n']} pictures ({found['part']}){only}, {len(found['skipped'])} skipped: accuracy "
         f"{test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}, log loss {test['log_loss']:.4f}"
+        f"{'' if test['called_unknown'] is None else ', {called_unknown} called unknown'.format(**test)}"
     )
     return 0
 

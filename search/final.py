@@ -12,6 +12,7 @@ from search.training import DivergedError, Heard, fit, write_model
 from search.trials import TrialRecord
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_weights
+from trainables.calibration import FALSE_ALARM_RATE
 from trainables.data import read_split
 from trainables.models.create import import_networks
 from trainables.models.dry_run import dry_run
@@ -97,6 +98,7 @@ def retrain(
     *,
     out: Path | None = None,
     seed: int | None = None,
+    false_alarm_rate: float = FALSE_ALARM_RATE,
     runtime: Runtime | None = None,
     heard: Heard = lambda metrics: None,
 ) -> Path:
@@ -107,18 +109,24 @@ def retrain(
     Args:
         out: The folder; by default in the search's folder, named by the choice.
         seed: Instead of the trial's own.
+        false_alarm_rate: Share of pictures of known classes that the model may call unknown.
         heard: Hears each epoch's metrics.
 
     Returns:
         The folder, with `metrics.json` in it.
 
     Raises:
-        FolderError: The folder exists, the seed is negative, or the training diverged: nothing was written.
+        FolderError: The folder exists, the seed is negative, the false-alarm rate is no share, what the
+            rematch left is damaged, or the training diverged: nothing was written.
         DataError: The split's pictures are gone.
     """
     out, config = out or folder.path / choice.out, choice.config
     if seed is not None and seed < 0:
         raise FolderError(f"--seed must be at least 0; received {seed}.")
+    if not 0 <= false_alarm_rate < 1:
+        raise FolderError(
+            f"--false-alarm-rate must be at least 0 and less than 1; received {false_alarm_rate}."
+        )
     if seed is not None:
         config = config.model_copy(update={"seed": seed})
     try:
@@ -131,8 +139,9 @@ def retrain(
         folder,
         fitted,
         out,
-        runtime=runtime,
         trial=choice.trial.number if choice.trial else None,
+        false_alarm_rate=false_alarm_rate,
+        runtime=runtime,
         search_score=folder.settings().all_objectives.values(choice.trial) if choice.trial else None,
     )
     return out

@@ -21,14 +21,20 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
         prog="python -m search.predict",
-        description="Prints the best classes of each picture with their probabilities. Files that cannot be "
-        "read are named on standard error; the exit status is 1 when none could be read.",
+        description="Prints the best classes of each picture with their probabilities. A picture is called "
+        "unknown where its best class is less probable than the model's threshold, which search.retrain fits "
+        "on what a search's rematch left; a model without one calls none unknown. Files that cannot be read "
+        "are named on standard error; the exit status is 1 when none could be read.",
     )
     add_model_options(top)
     top.add_argument("pictures", metavar="PICTURE-OR-FOLDER", nargs="+", help="folders are searched through")
     top.add_argument("--top", metavar="N", type=int, default=3, help="classes a picture (default 3)")
     form = top.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_true", help="path, class, probability, then the next best")
+    form.add_argument(
+        "--csv",
+        action="store_true",
+        help="path, class, probability, the next best, then unknown: whether it is",
+    )
     form.add_argument("--json", action="store_true", help="a list; the README gives its form")
     return top
 
@@ -47,9 +53,11 @@ def predict(
     imports: Sequence[str] = (),
     device: str = "auto",
 ) -> Iterator[dict[str, Any]]:
-    """One answer a picture, in order: `{"path", "class", "probability", "top": [{"class", "probability"}]}`.
+    """One answer a picture, in order:
+    `{"path", "class", "probability", "unknown", "top": [{"class", "probability"}]}`.
 
-    A picture that cannot be read gives `{"path", "error"}`.
+    `class` is the best one, also where the picture is `unknown`; that is None where the model cannot tell. A
+    picture that cannot be read gives `{"path", "error"}`.
 
     Raises:
         InputError: The model cannot be loaded, or there are no pictures.
@@ -61,6 +69,7 @@ def predict(
 
     import_networks(imports)
     classifier = export.load(model)
+    below = classifier.calibration.unknown_below
     for file, found in probabilities(classifier, files, runtime=runtime_on(device)):
         if isinstance(found, Exception):
             yield {"path": str(file), "error": str(found)}
@@ -69,7 +78,8 @@ def predict(
             {"class": classifier.classes[place], "probability": float(found[place])}
             for place in found.argsort()[::-1][: max(1, top)]
         ]
-        yield {"path": str(file), **best[0], "top": best}
+        unknown = None if below is None else bool(found.max() < below)
+        yield {"path": str(file), **best[0], "unknown": unknown, "top": best}
 
 
 def _files(given: Sequence[Path]) -> Iterator[Path]:
@@ -119,19 +129,22 @@ def _print_csv(answers: list[dict[str, Any]]) -> None:
             "class",
             "probability",
             *(f"{name}_{n}" for n in places for name in ("class", "probability")),
+            "unknown",
         ]
     )
     for answer in answers:
-        writer.writerow([answer["path"], *(best[key] for best in answer["top"] for key in best)])
+        unknown = "" if answer["unknown"] is None else str(answer["unknown"]).lower()
+        writer.writerow([answer["path"], *(best[key] for best in answer["top"] for key in best), unknown])
 
 
 def _print_table(answers: list[dict[str, Any]]) -> None:
     table = Table("picture", "class", "probability", "next best", box=None, pad_edge=False)
     for answer in answers:
-        others = ", ".join(f"{best['class']} {best['probability']:.3f}" for best in answer["top"][1:])
-        table.add_row(
-            escape(answer["path"]), escape(answer["class"]), f"{answer['probability']:.3f}", escape(others)
-        )
+        name, next_best = answer["class"], answer["top"][1:]
+        if answer["unknown"]:
+            name, next_best = "unknown", answer["top"]
+        others = ", ".join(f"{best['class']} {best['probability']:.3f}" for best in next_best)
+        table.add_row(escape(answer["path"]), escape(name), f"{answer['probability']:.3f}", escape(others))
     table_console().print(table)
 
 

@@ -19,6 +19,7 @@ from search.command import (
 )
 from search.folder import SearchFolder, State
 from search.names import check_recipe_name
+from trainables.calibration import FALSE_ALARM_RATE
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,6 +36,14 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--config", metavar="FILE|NAME", help="train this recipe on the search's split")
     top.add_argument("--epochs", metavar="N", type=int, help="another length than the trial's own")
     top.add_argument("--seed", metavar="N", type=int, help="another seed than the trial's own")
+    top.add_argument(
+        "--false-alarm-rate",
+        metavar="R",
+        type=float,
+        default=FALSE_ALARM_RATE,
+        help="share of pictures of its own classes that the model may call unknown (default %(default)s; "
+        "0: none is ever called so). Needs the search's rematch",
+    )
     top.add_argument("--out", metavar="DIR", help="another folder for the model")
     top.add_argument("--device", default="auto", help=DEVICE_HELP)
     return top
@@ -73,6 +82,7 @@ def _retrain(options: argparse.Namespace) -> int:
             choice,
             out=Path(options.out) if options.out else None,
             seed=options.seed,
+            false_alarm_rate=options.false_alarm_rate,
             runtime=runtime_on(options.device),
             heard=heard,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import shutil
@@ -11,23 +12,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from torch import nn
 
+from search.calibrated import calibration_of
 from search.folder import FolderError, SearchFolder
 from search.readings import note_reading
 from search.trials import kept_place
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig
+from trainables.calibration import FALSE_ALARM_RATE, tempered
 from trainables.checkpoint import Checkpoint, CheckpointError
-from trainables.data import Dataset, load, read_split
+from trainables.data import Dataset, Pictures, load, read_split
 from trainables.data.demo import demo_source
-from trainables.evaluate import evaluate
+from trainables.evaluate import log_probabilities
 from trainables.export import export
 from trainables.loop import TrainData, train
 from trainables.metrics import diverged
 from trainables.models.create import import_networks
+from trainables.quality import quality
 from trainables.runtime import Runtime
 from trainables.weight_files import digest
+
+PREDICTIONS_FILE = "test_predictions.csv"
 
 Heard = Callable[[dict[str, float]], None]
 """Hears each epoch's metrics; see `trainables.loop.train`."""
@@ -127,20 +135,40 @@ def fit(
 
 
 def write_model(
-    folder: SearchFolder, fitted: Fitted, out: Path, *, runtime: Runtime | None = None, **facts: Any
+    folder: SearchFolder,
+    fitted: Fitted,
+    out: Path,
+    *,
+    trial: int | None,
+    false_alarm_rate: float = FALSE_ALARM_RATE,
+    runtime: Runtime | None = None,
+    **facts: Any,
 ) -> None:
-    """Reads the test part, counts that, and writes the model's folder, whole or not at all.
+    """Calibrates the model, reads the test part, counts that, and writes the model's folder, whole or not at
+    all.
 
     Args:
+        trial: The search's, where it is one: the rematch's runs of it calibrate the model.
+        false_alarm_rate: Share of pictures of known classes that may be called unknown.
         facts: For `metrics.json`, beside the scores.
+
+    Raises:
+        FolderError: What the rematch left is damaged. Nothing was read, and the training is not lost.
     """
+    recipe, data, epochs = fitted.config.recipe, fitted.data, fitted.config.epochs
+    calibration, reason = calibration_of(folder, trial, epochs=epochs, false_alarm_rate=false_alarm_rate)
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     partial.mkdir()
-    recipe, data = fitted.config.recipe, fitted.data
     try:
-        test = evaluate(fitted.model, recipe, data.part("test"), runtime=runtime)
+        pictures = data.part("test")
+        raw = log_probabilities(fitted.model, recipe, pictures, runtime=runtime)
+        said = tempered(raw, calibration.temperature)
+        test = quality(pictures.labels, said, data.classes, unknown_below=calibration.unknown_below)
         metrics = {
             "test": test,
+            "calibration": None if reason else calibration.model_dump(),
+            "not_calibrated": reason,
+            "test_uncalibrated": None if reason else _error(quality(pictures.labels, raw, data.classes)),
             "test_readings": note_reading(folder, out.name, test["accuracy"]),
             "trained_on": {
                 "parts": list(fitted.parts),
@@ -149,17 +177,46 @@ def write_model(
                 "train_loss": fitted.kept["train_loss"],
             },
             "search": folder.settings().name,
+            "trial": trial,
             **facts,
             "seed": fitted.config.seed,
             "seconds": round(fitted.seconds, 1),
             "recipe": recipe.to_dict(),
         }
-        export(fitted.model.cpu(), recipe, data.classes, partial, imports=folder.settings().imports)
+        export(
+            fitted.model.cpu(),
+            recipe,
+            data.classes,
+            partial,
+            calibration=calibration,
+            imports=folder.settings().imports,
+        )
+        _write_predictions(pictures, said, partial / PREDICTIONS_FILE)
         folder.write_json(partial / "metrics.json", metrics)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     _state_file(out, fitted.config).unlink(missing_ok=True)
+
+
+def _error(test: dict[str, Any]) -> dict[str, float]:
+    """What of a quality a temperature changes."""
+    return {name: test[name] for name in ("log_loss", "ece")}
+
+
+def _write_predictions(pictures: Pictures, log_probabilities: np.ndarray, path: Path) -> None:
+    """What the model says of each picture of a part, in its order."""
+    rows, best = np.arange(len(pictures)), log_probabilities.argmax(axis=1)
+    names = np.array(pictures.classes, dtype=object)
+    pd.DataFrame(
+        {
+            "path": pictures.files,
+            "class": names[pictures.labels],
+            "predicted": names[best],
+            "probability": np.exp(log_probabilities[rows, best]),
+            "probability_of_class": np.exp(log_probabilities[rows, pictures.labels]),
+        }
+    ).to_csv(path, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
 
 
 def _require_same_weights(recipe: Recipe, before: Mapping[str, str]) -> None:

@@ -295,7 +295,10 @@ def test_a_retrained_winner_has_its_scores_beside_it(desk: Desk, search: SearchF
     best = winner_of(search)
     assert best is not None
     test = found["test"]
-    assert set(test) == {"accuracy", "macro_f1", "log_loss", "n", "confusion_matrix", "classes"}
+    assert set(test) == {
+        *("accuracy", "macro_f1", "log_loss", "n", "confusion_matrix", "classes"),
+        *("top_k", "per_class", "ece", "reliability", "called_unknown"),
+    }
     split = list(csv.DictReader(io.StringIO(search.split_file.read_text())))
     confusion = np.array(test["confusion_matrix"])
     assert test["n"] == confusion.sum() == sum(row["part"] == "test" for row in split)
@@ -407,7 +410,7 @@ def test_predictions_as_json_have_the_documented_form(desk: Desk, looked_at: Pat
     answers = json.loads(out)
     assert [answer["path"] for answer in answers] == [str(looked_at / f"{name}.png") for name in CLASSES]
     for name, answer in zip(CLASSES, answers, strict=True):
-        assert set(answer) == {"path", "class", "probability", "top"}
+        assert set(answer) == {"path", "class", "probability", "unknown", "top"}
         assert answer["class"] == name
         assert {"class": answer["class"], "probability": answer["probability"]} == answer["top"][0]
         assert sorted(best["class"] for best in answer["top"]) == CLASSES
@@ -425,7 +428,7 @@ def test_predictions_as_csv_and_as_a_table_say_the_same(
     picture = str(looked_at / f"{CLASSES[2]}.png")
     assert predict.main(["results/toy/model", str(looked_at), "--top", "2", "--csv", "--device", "cpu"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert list(rows[0]) == ["path", "class", "probability", "class_2", "probability_2"]
+    assert list(rows[0]) == ["path", "class", "probability", "class_2", "probability_2", "unknown"]
     assert (rows[2]["path"], rows[2]["class"]) == (picture, CLASSES[2])
 
     assert predict.main(["results/toy/model", str(looked_at), "--top", "2", "--device", "cpu"]) == 0

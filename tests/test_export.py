@@ -15,6 +15,7 @@ import torch
 
 from spaces.recipe import Recipe
 from tests.toy_pictures import CPU, ToyPictures, tiny_recipe, toy_pictures
+from trainables.calibration import NOT_CALIBRATED, Calibration, FittedOn
 from trainables.evaluate import evaluate
 from trainables.export import DESCRIPTION_FILE, PROGRAM_FILE, ExportError, export, load
 from trainables.loop import TrainData, train
@@ -49,6 +50,10 @@ OF_TIMM = {
     "resnet10t": recipe("resnet10t", 32, {}, fit="pad"),
     "vit_tiny_patch16_224": recipe("vit_tiny_patch16_224", 32, VIT_ARGS),
 }
+CALIBRATION = Calibration(
+    temperature=0.37, fitted_on=FittedOn(runs=3, pictures=240), unknown_below=0.41, false_alarm_rate=0.05
+)
+CALIBRATED = ("mini_xception", "resnet10t")
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +65,14 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model = train(trained, TrainData(pictures), lambda *_: None, runtime=CPU, epochs=1)
         squares = torch.rand(5, 3, *[trained.geometry.size_px] * 2)
         (root / name).mkdir()
-        export(model, trained, HOSTILE, root / name)
+        calibration = CALIBRATION if name in CALIBRATED else NOT_CALIBRATED
+        export(model, trained, HOSTILE, root / name, calibration=calibration)
         classifier = load(root / name)
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (classifier.mean, classifier.std))
         with torch.no_grad():
             logits = model((squares - mean) / std)
         said = {"squares": squares, "mean": mean, "std": std, "logits": logits}
+        said["probabilities"] = (logits / calibration.temperature).softmax(1)
         torch.save(said, root / f"{name}.pt")
     return root
 
@@ -91,7 +98,7 @@ def logits(name):
 
 for name, its in said.items():
     program = torch.export.load(root / name / "model.pt2").module()
-    expected = its["logits"].softmax(1)
+    expected = its["probabilities"]
     for count in (5, 1):
         answer = program(its["squares"][:count])
         found[f"{name}, {count} with torch alone"] = differ(answer, expected[:count])
@@ -163,6 +170,28 @@ def test_the_card_says_how_to_load_it(exports: Path, tmp_path: Path) -> None:
     assert "float32 (B, 3, 20, 20)" in (tmp_path / "mine" / "README.md").read_text()
 
 
+def test_a_calibration_is_in_the_description_the_program_and_the_card(exports: Path) -> None:
+    for name in CALIBRATED:
+        folder, said = exports / name, torch.load(exports / f"{name}.pt")
+        assert load(folder).calibration == CALIBRATION
+        answers = torch.export.load(folder / PROGRAM_FILE).module()(said["squares"])
+        torch.testing.assert_close(answers, said["probabilities"])
+        assert not torch.allclose(answers, said["logits"].softmax(1), atol=1e-3)
+        assert torch.equal(answers.argmax(1), said["logits"].argmax(1))
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        assert "softmax of the logits divided by 0.37, which was fitted on 240 other pictures" in card
+        assert "less than 0.41 is called unknown" in card
+    assert "are not calibrated" in (exports / "plain_cnn" / "README.md").read_text(encoding="utf-8")
+
+
+def test_an_export_of_before_there_were_calibrations_has_a_temperature_of_one(folder: Path) -> None:
+    described = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+    assert described.pop("calibration") == NOT_CALIBRATED.model_dump()
+    (folder / DESCRIPTION_FILE).write_text(json.dumps(described))
+    found = load(folder).calibration
+    assert (found.temperature, found.unknown_below) == (1.0, None)
+
+
 def test_a_loaded_folder_can_be_exported_again(exports: Path, tmp_path: Path) -> None:
     export(load(exports / "plain_cnn").model, OURS["plain_cnn"], HOSTILE, tmp_path)
     assert load(tmp_path).classes == HOSTILE
@@ -200,6 +229,8 @@ def test_a_folder_without_a_sound_description_is_no_classifier(folder: Path, con
         {"classes": [1, 2, 3]},
         {"mean": [0.5]},
         {"std": [0.5, 0.5, "x"]},
+        {"calibration": {"temperature": 0.0}},
+        {"calibration": {"temperature": 1.0, "unknown_below": 1.5}},
     ],
 )
 def test_a_description_with_wrong_values_is_refused(folder: Path, values: dict[str, object]) -> None:

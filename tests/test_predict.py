@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from spaces.recipe import Recipe
 from tests.pictures import BROKEN, class_folders, noise, save
 from tests.toy_pictures import CPU, tiny_recipe
+from trainables.calibration import Calibration, tempered
 from trainables.data import Dataset, DecodeError, load, prepare
 from trainables.evaluate import evaluate
 from trainables.export import Classifier
@@ -60,6 +62,20 @@ def test_files_are_answered_as_the_cached_pictures_were(
         tally.add(torch.from_numpy(found).log()[None], torch.tensor([label]))
     assert tally.confusion.tolist() == expected["confusion_matrix"]
     assert tally.loss == pytest.approx(expected["log_loss"], rel=1e-4)
+
+
+def test_a_temperature_makes_probabilities_softer_and_changes_no_answer(
+    trained: tuple[Recipe, Classifier, Dataset], root: Path
+) -> None:
+    files = sorted((root / "anna").iterdir())
+    calibrated = replace(trained[1], calibration=Calibration(temperature=2.5))
+    plain, soft = (
+        np.stack([found for _, found in probabilities(classifier, files, runtime=CPU)])
+        for classifier in (trained[1], calibrated)
+    )
+    np.testing.assert_allclose(soft, np.exp(tempered(np.log(plain), 2.5)), rtol=1e-4)
+    assert (soft.argmax(axis=1) == plain.argmax(axis=1)).all()
+    assert (soft.max(axis=1) < plain.max(axis=1)).all()
 
 
 def test_a_file_that_cannot_be_read_is_answered_with_the_reason_and_the_others_are_predicted(

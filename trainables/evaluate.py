@@ -14,19 +14,16 @@ from trainables.feed import Feed, Pictures
 from trainables.metrics import Tally
 from trainables.models.create import class_logits, normalization
 from trainables.portions import Portions
+from trainables.quality import quality
 from trainables.runtime import Runtime
 
 
 def evaluate(
     model: nn.Module, recipe: Recipe, pictures: Pictures, *, runtime: Runtime | None = None
 ) -> dict[str, Any]:
-    """The `test` section of `metrics.json`; see `scores`. The network comes back on the CPU."""
-    runtime = runtime or Runtime()
-    device = runtime.resolved_device()
-    feed = Feed(pictures, recipe, runtime, *normalization(model))
-    tally = evaluated(model.to(device), feed, runtime, len(pictures.classes))
-    model.cpu()
-    return scores(tally, pictures.classes)
+    """How good a network's answers are; see `quality`. The network comes back on the CPU."""
+    said = log_probabilities(model, recipe, pictures, runtime=runtime)
+    return quality(pictures.labels, said, pictures.classes)
 
 
 def log_probabilities(
@@ -36,14 +33,19 @@ def log_probabilities(
 
     As logarithms they do not underflow, and a temperature can divide them. The network comes back on the CPU.
     """
+    return all_logits(model, recipe, pictures, runtime=runtime).log_softmax(dim=1).numpy()
+
+
+def all_logits(
+    model: nn.Module, recipe: Recipe, pictures: Pictures, *, runtime: Runtime | None = None
+) -> Tensor:
+    """What a network puts out for each picture, float32 (N, C). Both come back on the CPU."""
     runtime = runtime or Runtime()
     feed = Feed(pictures, recipe, runtime, *normalization(model))
-    found = [
-        logits.float().log_softmax(dim=1).cpu()
-        for _, logits in _outputs(model.to(runtime.resolved_device()), feed, runtime, Portions())
-    ]
+    outputs = _outputs(model.to(runtime.resolved_device()), feed, runtime, Portions())
+    found = torch.cat([logits.float().cpu() for _, logits in outputs])
     model.cpu()
-    return torch.cat(found).numpy()
+    return found
 
 
 def evaluated(
@@ -74,19 +76,3 @@ def _outputs(
                 return torch.cat([class_logits(model(feed.unchanged(rows[part]))) for part in parts])
 
         yield rows, portions.fitted(len(rows), logits)
-
-
-def scores(tally: Tally, classes: list[str]) -> dict[str, Any]:
-    """A tally as plain values.
-
-    `accuracy`, `macro_f1` (over classes that occur), `log_loss` (nats), `n` pictures, `confusion_matrix`
-    (rows are true classes, columns predicted ones), `classes` in the order of rows and columns.
-    """
-    return {
-        "accuracy": tally.accuracy,
-        "macro_f1": tally.macro_f1,
-        "log_loss": tally.loss,
-        "n": int(tally.confusion.sum()),
-        "confusion_matrix": tally.confusion.tolist(),
-        "classes": classes,
-    }

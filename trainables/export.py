@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from spaces.errors import InputError
 from spaces.families import FAMILIES
 from spaces.recipe import Geometry, Part, Recipe
+from trainables.calibration import NOT_CALIBRATED, Calibration
 from trainables.models.adapted import ADAPTED
 from trainables.models.create import class_logits, creation, normalization
 from trainables.models.hub import load_timm_folder, save_timm_folder
@@ -44,6 +45,7 @@ class Classifier:
     geometry: Geometry
     mean: list[float]
     std: list[float]
+    calibration: Calibration = NOT_CALIBRATED
 
 
 class _Description(Part):
@@ -54,47 +56,62 @@ class _Description(Part):
     mean: Channels
     std: Channels
     recipe: dict[str, Any]
+    calibration: Calibration = NOT_CALIBRATED
 
 
 class _Program(nn.Module):
-    """Squares in [0, 1], (B, 3, S, S), to probabilities (B, C): normalisation and softmax included."""
+    """Squares in [0, 1], (B, 3, S, S), to probabilities (B, C): normalisation, temperature and softmax
+    included."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, mean: list[float], std: list[float]) -> None:
+    def __init__(self, model: nn.Module, mean: list[float], std: list[float], temperature: float) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.temperature = model, temperature
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, squares: Tensor) -> Tensor:
-        return class_logits(self.model((squares - self.mean) / self.std)).softmax(dim=1)
+        logits = class_logits(self.model((squares - self.mean) / self.std))
+        return (logits / self.temperature).softmax(dim=1)
 
 
 def export(
-    model: nn.Module, recipe: Recipe, classes: list[str], folder: Path, *, imports: tuple[str, ...] = ()
+    model: nn.Module,
+    recipe: Recipe,
+    classes: list[str],
+    folder: Path,
+    *,
+    calibration: Calibration = NOT_CALIBRATED,
+    imports: tuple[str, ...] = (),
 ) -> None:
     """Writes the folder, which must exist. Nothing marks it complete: the caller moves it into place.
 
     Args:
         model: On the CPU, in evaluation mode.
+        calibration: Goes into the program and the description; the network's own outputs stay as they are.
         imports: Modules that register the network, where it is the user's own.
     """
     mean, std = normalization(model)
     model = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     save_timm_folder(model, recipe, folder, classes=classes)
     program = torch.export.export(
-        _Program(model, mean, std).eval(),
+        _Program(model, mean, std, calibration.temperature).eval(),
         (torch.zeros(2, 3, recipe.geometry.size_px, recipe.geometry.size_px),),
         dynamic_shapes=({0: torch.export.Dim("batch")},),
     )
     torch.export.save(program, folder / PROGRAM_FILE)
     description = _Description(
-        classes=classes, geometry=recipe.geometry, mean=mean, std=std, recipe=recipe.to_dict()
+        classes=classes,
+        geometry=recipe.geometry,
+        mean=mean,
+        std=std,
+        recipe=recipe.to_dict(),
+        calibration=calibration,
     )
     (folder / DESCRIPTION_FILE).write_text(description.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(_card(recipe, classes, imports), encoding="utf-8")
+    (folder / "README.md").write_text(_card(recipe, classes, calibration, imports), encoding="utf-8")
 
 
 def load(folder: Path) -> Classifier:
@@ -126,7 +143,14 @@ def load(folder: Path) -> Classifier:
             f"{folder}: {len(classes)} classes, but the network has {model.num_classes} output"
             f"{'s' * (model.num_classes != 1)}."
         )
-    return Classifier(model.eval(), classes, description.geometry, description.mean, description.std)
+    return Classifier(
+        model.eval(),
+        classes,
+        description.geometry,
+        description.mean,
+        description.std,
+        description.calibration,
+    )
 
 
 def _no_classifier(folder: Path, reason: str) -> ExportError:
@@ -136,7 +160,7 @@ def _no_classifier(folder: Path, reason: str) -> ExportError:
     )
 
 
-def _card(recipe: Recipe, classes: list[str], imports: tuple[str, ...]) -> str:
+def _card(recipe: Recipe, classes: list[str], calibration: Calibration, imports: tuple[str, ...]) -> str:
     architecture, _ = creation(recipe, len(classes))
     ours = ["trainables.models"] if architecture in {*FAMILIES, ADAPTED} else []
     theirs = list(imports) if recipe.model.name not in FAMILIES else []
@@ -177,7 +201,26 @@ model = torch.export.load("{PROGRAM_FILE}").module()
 
 From the command line: `python -m search.predict THIS_FOLDER picture.jpg`.
 
+{_promise(calibration)}
+
 ## Classes
 
 {listed}
 """
+
+
+def _promise(calibration: Calibration) -> str:
+    """What the probabilities hold."""
+    if calibration.fitted_on is None:
+        return "Its probabilities are not calibrated, and it calls no picture unknown."
+    said = (
+        "Its probabilities are calibrated: they are the softmax of the logits divided by "
+        f"{calibration.temperature:.4g}, which was fitted on {calibration.fitted_on.pictures} other pictures "
+        "of its classes."
+    )
+    if calibration.unknown_below is None:
+        return said
+    return (
+        f"{said} A picture whose best class has less than {calibration.unknown_below:.4g} is called unknown; "
+        f"that happens to about {calibration.false_alarm_rate:.3g} of the pictures of its own classes."
+    )

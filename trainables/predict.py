@@ -22,7 +22,8 @@ BATCH = 64
 def probabilities(
     classifier: Classifier, files: Sequence[Path], *, runtime: Runtime | None = None
 ) -> Iterator[tuple[Path, np.ndarray | DataError]]:
-    """Each file with its class probabilities, float32 (C,), or with the reason why it cannot be read.
+    """Each file with its class probabilities, calibrated where the classifier is, float32 (C,), or with the
+    reason why it cannot be read.
 
     Files are read and prepared exactly as for training, and answered in order.
     """
@@ -39,7 +40,8 @@ def probabilities(
         if good:
             with torch.no_grad(), runtime.autocast():
                 outputs: Tensor = model((_squares(good, classifier).to(device) - mean) / std)
-            answers = iter(class_logits(outputs.float()).softmax(dim=1).cpu().numpy())
+            logits = class_logits(outputs.float()) / classifier.calibration.temperature
+            answers = iter(logits.softmax(dim=1).cpu().numpy())
         for file, picture in zip(chunk, pictures, strict=True):
             yield file, (next(answers) if isinstance(picture, np.ndarray) else picture)
 
