@@ -27,6 +27,7 @@ from spaces.recipe import Recipe
 from tests.simulated import search_folder, trial
 from tests.test_commands import toy_folder
 from tests.toy_pictures import CPU
+from trainables.answers import AnswersError
 from trainables.calibration import NOT_CALIBRATED, fitted, tempered
 from trainables.data import load, prepare, read_split, write_split
 from trainables.evaluate import log_probabilities
@@ -72,14 +73,13 @@ def leave(
     *,
     of: int = 4,
     outcome: Outcome | None = Outcome.COMPLETE,
-    origin: str = "rematch",
     epochs: int = EPOCHS,
 ) -> None:
     """Leaves a rematch's runs of a trial."""
     (folder.path / "rematch").mkdir(exist_ok=True)
     file = RecordFile(folder.path / "rematch.jsonl")
     for number, found in said.items():
-        file.trial(replace(trial(number, epochs=epochs), origin=origin, source=str(of)))
+        file.trial(replace(trial(number, epochs=epochs), origin="rematch", source=str(of)))
         np.savez(folder.path / "rematch" / f"run-{number}.npz", log_probabilities=found)
         if outcome is not None:
             file.end(number, outcome)
@@ -92,7 +92,6 @@ def test_the_complete_runs_of_the_trial_calibrate_it_and_no_others(folder: Searc
     leave(folder, {3: says(folder, 3, heat=9.0)}, of=5)
     leave(folder, {4: says(folder, 4, heat=9.0)}, outcome=Outcome.FAILED)
     leave(folder, {5: says(folder, 5, heat=9.0)}, outcome=None)
-    leave(folder, {6: says(folder, 6, heat=9.0)}, origin="sampled")
     found, reason = calibration_of(folder, 4, epochs=EPOCHS)
     assert reason is None
     assert found == fitted(labels_of(folder), list(runs.values()))
@@ -115,7 +114,7 @@ def test_labels_come_in_the_order_of_the_data_sets_part(tmp_path: Path) -> None:
     data = load(source, read_split(made.split_file), size_px=16, cache_dir=cache)
     labels = data.part("selection").labels
     rng = np.random.default_rng(0)
-    said = tempered(np.eye(3)[labels] + rng.gumbel(size=(len(labels), 3)), 0.5)
+    said = tempered(np.eye(3)[labels] + rng.gumbel(size=(len(labels), 3)), 0.5).astype(np.float32)
     leave(made, {0: said})
     assert calibration_of(made, 4, epochs=EPOCHS)[0] == fitted(labels, [said])
 
@@ -192,7 +191,7 @@ def damage(file: Path, how: str) -> None:
 def test_a_damaged_run_is_named_with_a_way_out(folder: SearchFolder, how: str) -> None:
     leave(folder, {0: says(folder, 0), 1: says(folder, 1)})
     damage(folder.path / "rematch" / "run-1.npz", how)
-    with pytest.raises(FolderError, match=r"run-1\.npz does not hold .* move .*rematch\.jsonl away"):
+    with pytest.raises(AnswersError, match=r"run-1\.npz does not hold .* move .*rematch\.jsonl away"):
         calibration_of(folder, 4, epochs=EPOCHS)
 
 
@@ -297,7 +296,7 @@ def test_a_damaged_rematch_costs_no_training_and_no_reading_of_the_test_part(tra
     whole, readings = file.read_bytes(), trained.readings_file.read_bytes()
     file.write_bytes(whole[:100])
     choice = choose(trained, trial=0)
-    with pytest.raises(FolderError, match=r"run-0\.npz"):
+    with pytest.raises(AnswersError, match=r"run-0\.npz"):
         retrain(trained, choice, runtime=CPU)
     assert trained.readings_file.read_bytes() == readings
     assert not (trained.path / choice.out).exists()

@@ -10,18 +10,15 @@ import pandas as pd
 
 from search import records
 from search.folder import SearchFolder
+from search.rematch.answers import answers_of, truth
 from search.rematch.conclusion import Conclusion, Costs
 from search.rematch.runs import contenders, runs_of
 from search.rematch.verdict import Contender, verdict
-from search.settings import Settings
 from search.trials import METRICS, Outcome, TrialRecord
 from spaces.recipe import Recipe
-from trainables.answers import answers_file, load_answers
 from trainables.data import read_split
 from trainables.models.size import latency_ms, parameters
 from trainables.runtime import Runtime
-
-PART = "selection"
 
 
 def conclude(folder: SearchFolder) -> Conclusion | None:
@@ -48,8 +45,8 @@ def conclude(folder: SearchFolder) -> Conclusion | None:
     found = Conclusion(
         verdict(
             METRICS[settings.metric],
-            [_contender(folder, one, played[one.number], settings, costs[one.number]) for one in compared],
-            *_truth(split),
+            [_contender(folder, one, played[one.number], split, costs[one.number]) for one in compared],
+            *truth(split),
         ),
         settings.prefer,
         costs,
@@ -70,8 +67,9 @@ def _unfit(runs: Sequence[TrialRecord]) -> str:
 
 
 def _contender(
-    folder: SearchFolder, one: TrialRecord, runs: Sequence[TrialRecord], settings: Settings, costs: Costs
+    folder: SearchFolder, one: TrialRecord, runs: Sequence[TrialRecord], split: pd.DataFrame, costs: Costs
 ) -> Contender:
+    settings = folder.settings()
     plain = METRICS[settings.metric]
     score, ranked_by = one.score(plain), one.score(settings.scored_by)
     assert score is not None
@@ -79,7 +77,7 @@ def _contender(
     return Contender(
         one.number,
         score,
-        [load_answers(answers_file(folder.rematch, run.number)) for run in _complete(runs)],
+        answers_of(folder, _complete(runs), split),
         constant=ranked_by - score,
         cost={"accuracy": None, "cost": costs.epoch_s, "latency": costs.latency_ms}[settings.prefer],
     )
@@ -87,14 +85,6 @@ def _contender(
 
 def _complete(runs: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [run for run in runs if run.outcome is Outcome.COMPLETE]
-
-
-def _truth(split: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and groups of the part, int (N,) each, in its order; what has no group is one by itself."""
-    part = split[split["part"] == PART]
-    labels = np.searchsorted(np.array(sorted(set(split["class"]))), part["class"].to_numpy(str))
-    names = ("group " + part["group"]).where(part["group"] != "", "file " + part["file"])
-    return labels, pd.factorize(names)[0]
 
 
 def _costs(one: TrialRecord, runs: Sequence[TrialRecord], split: pd.DataFrame) -> Costs:

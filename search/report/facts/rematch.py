@@ -131,6 +131,6 @@ def _promised(contenders: list[Contender], metric: Metric) -> str:
     by = text.score(abs(flattered), metric.name).replace("%", " points")
     how = "better" if flattered > 0 else "worse"
     return (
-        f"The search had trial {first.trial} first, with {promised}; its fresh runs come to {came}. On average "
-        f"the search's scores of these trials were {by} {how} than the fresh ones."
+        f"The search had trial {first.trial} first, with {promised}; its fresh runs come to {came}. "
+        f"On average the search's scores of these trials were {by} {how} than the fresh ones."
     )
