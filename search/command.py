@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -98,11 +98,20 @@ def say_model(console: Console, folder: SearchFolder, model: Path) -> None:
         f"Test part, {test['n']} pictures: accuracy {test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}, "
         f"log loss {test['log_loss']:.4f} (read {readings} time{'s' * (readings != 1)} so far)"
     )
-    if metrics["calibration"] is None:
-        console.print(f"Not calibrated, and nothing is called unknown: {metrics['not_calibrated']}.")
+    console.print(_calibration_line(metrics))
     console.print(f"Model:  {model}")
     console.print(f"Try it:  python -m search.predict {model} PICTURE-OR-FOLDER...")
     console.print(f"Leaderboard:  {folder.page_file}")
+
+
+def _calibration_line(metrics: dict[str, Any]) -> str:
+    found = metrics["calibration"]
+    if found is None:
+        return f"Not calibrated, and nothing is called unknown: {metrics['not_calibrated']}."
+    line = f"Calibrated by the rematch: temperature {found['temperature']:.3f}"
+    if found["unknown_below"] is not None:
+        line += f", unknown below {found['unknown_below']:.3f}"
+    return line
 
 
 def table_console() -> Console:

@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 
 from search import alone, evaluate, predict
+from search import retrain as command
 from search.calibrated import calibration_of
 from search.final import choose, retrain
 from search.folder import FolderError, SearchFolder
@@ -288,6 +289,21 @@ def test_a_model_says_everywhere_the_same_with_its_calibration(
     assert set(again) == set(found["test"])
     for name in ("accuracy", "macro_f1", "log_loss", "ece", "called_unknown"):
         assert again[name] == pytest.approx(found["test"][name], rel=1e-4)
+
+
+def test_a_retrain_says_what_it_is_calibrated_on_or_why_it_is_not(
+    trained: SearchFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave(trained, {0: np.log(np.full((72, 3), 1 / 3))}, of=0, epochs=3)
+    arguments = [str(trained.path), "--device", "cpu"]
+    assert command.main([*arguments, "--false-alarm-rate", "0"]) == 0
+    assert "Calibrated by the rematch: temperature 1.000\n" in capsys.readouterr().out
+    assert command.main([*arguments, "--config", "own.yaml"]) == 0
+    said = capsys.readouterr().out
+    assert "Not calibrated, and nothing is called unknown: search.train has no rematch" in said
+    assert json.loads((trained.path / "model-own" / "classifier.json").read_text())["calibration"] == (
+        NOT_CALIBRATED.model_dump()
+    )
 
 
 def test_a_damaged_rematch_costs_no_training_and_no_reading_of_the_test_part(trained: SearchFolder) -> None:
