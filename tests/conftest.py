@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import browser as browser
 from tests.commands import Desk
 
 # A shell starts what runs in the background with Ctrl-C ignored, and children inherit that: the tests that

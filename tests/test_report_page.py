@@ -7,91 +7,66 @@ import csv
 import html.parser
 import io
 import json
+import math
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from search.report import facts
+from search.report.opened import trial_yaml
 from search.report.page import csv_text, script_json, write_leaderboard
-from search.report.rows import trial_yaml
-from search.trials import METRICS, Outcome, Trial
-from spaces.recipe import Recipe
-from tests.synthetic import EPOCHS, HOSTILE, synthetic_search, synthetic_view
+from search.report.rows import in_full
+from search.trials import Outcome
+from spaces.yaml_files import dump_yaml, parse_yaml
+from tests.report_views import ALONE, ODD
+from tests.synthetic import HOSTILE, synthetic_search, synthetic_view
 
 
 class _Reader(html.parser.HTMLParser):
-    """Takes a page apart as a browser would: its tags, its cells and its text."""
+    """Takes a page apart as a browser would: its tags, its text and its data."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.rows: list[list[str | None]] = []
         self.text = ""
+        self.data: dict[str, Any] = {}
+        self._inside = ""
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         self.tags.append((tag, found))
-        if tag == "tr" and "trial" in (found.get("class") or ""):
-            self.rows.append([])
-        if tag == "td" and "data-value" in found:
-            self.rows[-1].append(found["data-value"])
+        self._inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self._inside != "script":
+            self.text += data
+        elif name := self.tags[-1][1].get("id"):
+            self.data[name] = json.loads(data)
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        """The full cells of the table."""
+        return list(zip(*(column["full"] for column in self.data["rows"]["columns"]), strict=True))
+
+    def lines(self, kind: str, trial: int) -> list[str]:
+        """The recipe of a trial, or its trouble, as the page puts it together."""
+        opened = self.data["opened"]
+        return [opened["lines"][place] for place in opened[kind][str(trial)]]
 
 
 def _read(path: Path) -> _Reader:
     return _Reader(path.read_text(encoding="utf-8"))
 
 
-def _unfinished():
-    records = copy.deepcopy(synthetic_search())
-    for record in records[12:]:
-        record.outcome, record.ended, record.error = None, None, None
-    return records
-
-
-def _without_reports():
-    record = copy.deepcopy(synthetic_search(1)[0])
-    record.outcome, record.ended, record.history = None, None, []
-    return [record]
-
-
-def _with_controls():
-    records = copy.deepcopy(synthetic_search(24))
-    for record in records[1::5]:
-        record.control = 1.0 if record.history else None
-    return records
-
-
-def _alone_records(name):
-    (record,) = copy.deepcopy(synthetic_search(1))
-    if name == "diverged":
-        record.outcome, record.error = Outcome.DIVERGED, "the loss was not finite"
-    if name == "interrupted":
-        record.outcome, record.ended, record.history = None, None, record.history[:1]
-    return [record]
-
-
-ODD = {
-    "nothing started": synthetic_view([], settings={}, data={}, state="running"),
-    "one trial": synthetic_view(synthetic_search(1)),
-    "all failed": synthetic_view([synthetic_search()[6], synthetic_search()[12]], state="interrupted"),
-    "still running": synthetic_view(_unfinished(), state="running"),
-    "driver died before a report": synthetic_view(_without_reports(), state="cut off"),
-    "with controls": synthetic_view(_with_controls(), settings={"max_epochs": EPOCHS, "reduction": 3}),
-    "ranked by loss": synthetic_view(metric=METRICS["val_loss"]),
-    "no settings": synthetic_view(settings={}, data={}),
-    "only given trials": synthetic_view(
-        [replace(record, trial=replace(record.trial, params={})) for record in synthetic_search()]
-    ),
-}
+ODD_TEXT = f"{HOSTILE}: 'a' # b\n\ttab\x85\u2028 \u202e right to left, yes, 1e3"
 
 
 @pytest.mark.parametrize("view", ODD.values(), ids=ODD)
@@ -106,7 +81,7 @@ def test_the_table_of_the_page_equals_the_csv(tmp_path):
     page = _read(write_leaderboard(tmp_path, synthetic_view()))
     with (tmp_path / "leaderboard.csv").open(newline="") as file:
         _, *rows = csv.reader(file)
-    assert page.rows == rows
+    assert [[in_full(cell) for cell in row] for row in page.rows] == rows
 
 
 def test_pandas_reads_the_csv_back_in_full_precision():
@@ -126,7 +101,7 @@ def test_hostile_names_stay_text(tmp_path):
     recipe["model"] = {**recipe["model"], "name": f"net{HOSTILE}"}
     page = _read(write_leaderboard(tmp_path, view))
     scripts = [found for tag, found in page.tags if tag == "script"]
-    assert len(scripts) == 3
+    assert [found.get("id") for found in scripts] == ["figures", "rows", "opened", None, None]
     assert not [tag for tag, _ in page.tags if tag in ("img", "iframe", "object", "embed")]
     assert not [name for _, found in page.tags for name in found if name.startswith("on")]
     assert f"net{HOSTILE}" in page.text
@@ -148,16 +123,54 @@ def test_the_page_names_no_address_that_a_browser_would_load(tmp_path):
     assert "default-src 'none'" in policy
 
 
-def test_a_failed_trial_shows_its_traceback_once(tmp_path):
-    page = _read(write_leaderboard(tmp_path, synthetic_view()))
-    assert page.text.count('File "train.py", line 7, in fit') == 1
+def test_a_failed_trial_comes_with_its_whole_traceback(tmp_path):
+    view = synthetic_view()
+    page = _read(write_leaderboard(tmp_path, view))
+    failed = view.records[6]
+    assert page.lines("troubles", 6) == f"{failed.error}\n{failed.traceback}".split("\n")
+    assert set(page.data["opened"]["troubles"]) == {str(r.number) for r in view.records if r.error}
 
 
-def test_the_recipe_on_the_page_is_the_trials_recipe():
+def test_the_recipes_on_the_page_are_the_trials_recipes(tmp_path):
+    records = copy.deepcopy(synthetic_search())
+    records[3].trial.recipe["model"]["args"] = {
+        "deep": {"list": [1, 2.0, None], "text": ODD_TEXT},
+        "empty": {},
+    }
+    page = _read(write_leaderboard(tmp_path, synthetic_view(records, name="a\nname")))
+    for record in records:
+        text = "\n".join(page.lines("recipes", record.number)) + "\n"
+        read = parse_yaml(text, "recipe.yaml").data
+        assert read == {
+            "epochs": record.trial.epochs,
+            "seed": record.trial.seed,
+            "recipe": record.trial.recipe,
+        }
+
+
+def test_the_recipe_of_a_trial_is_written_as_all_recipes_are():
     record = synthetic_search()[3]
-    read = yaml.safe_load(trial_yaml(record, "a\nname"))
-    assert Recipe.model_validate(read["recipe"]) == Recipe.model_validate(record.trial.recipe)
-    assert (read["epochs"], read["seed"]) == (record.trial.epochs, record.trial.seed)
+    about, text = trial_yaml(record, "x").split("\n", 1)
+    assert about == "# trial 3 of x"
+    trial = record.trial
+    assert text == dump_yaml({"epochs": trial.epochs, "seed": trial.seed, "recipe": trial.recipe})
+
+
+def test_the_curves_that_open_under_a_row_are_the_epochs_of_its_trial(tmp_path):
+    view = synthetic_view()
+    page = _read(write_leaderboard(tmp_path, view))
+    opened = page.data["opened"]
+    assert set(opened["curves"]) == {str(record.number) for record in view.records if record.history}
+    for record in view.records:
+        if not record.history:
+            continue
+        wanted = pd.DataFrame([epoch.metrics for epoch in record.history])[opened["metrics"]]
+        if record.outcome is Outcome.DIVERGED:
+            wanted.iloc[-1] = math.nan
+        passes, *values = opened["curves"][str(record.number)]
+        assert passes == [epoch.passes for epoch in record.history]
+        found = pd.DataFrame(dict(zip(opened["metrics"], values, strict=True)), dtype=float)
+        pd.testing.assert_frame_equal(found, wanted, rtol=1e-4)
 
 
 def test_the_same_search_gives_the_same_page(tmp_path):
@@ -190,19 +203,6 @@ def test_a_thousand_long_trials_make_a_page_well_under_15_mb(tmp_path):
     assert path.stat().st_size < 12_000_000
 
 
-ALONE = {
-    name: synthetic_view(_alone_records(name), settings={"data": "pictures", "space": None}, **fields)
-    for name, fields in {
-        "finished": {
-            "model": {"trial": 0, "test": {"accuracy": 0.912, "macro_f1": 0.9, "log_loss": 0.31, "n": 600}},
-            "test_readings": 2,
-        },
-        "interrupted": {"state": "interrupted"},
-        "diverged": {},
-    }.items()
-}
-
-
 def test_the_page_of_a_recipe_trained_alone_shows_test_score_curves_and_recipe(tmp_path):
     page = _read(write_leaderboard(tmp_path, ALONE["finished"]))
     headings = ["Ranked trials", "Learning curves", "Recipe", "Settings against score", "What mattered"]
@@ -222,127 +222,3 @@ def test_the_page_of_a_recipe_that_diverged_says_so_and_why(tmp_path):
     assert "The training diverged" in page.text
     assert page.text.count("the loss was not finite") == 1
     assert "What to type next" not in page.text
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
-class _Opened:
-    """A page in a browser, with everything that went wrong in it."""
-
-    def __init__(self, browser, path: Path, width: int = 1280, **options: object) -> None:
-        self.page = browser.new_page(viewport={"width": width, "height": 900}, **options)
-        self.troubles: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.troubles.append(message.text))
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.troubles.append("dialog"), dialog.dismiss()))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
-        for _ in range(300):
-            if self.page.evaluate(
-                "[...document.querySelectorAll('.chart')]"
-                ".every(chart => chart.dataset.drawn || chart.closest('[hidden]'))"
-            ):
-                break
-            self.page.wait_for_timeout(100)
-
-    def outside(self) -> list[str]:
-        """What was asked of a network."""
-        return [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_opens_the_page_without_errors_or_requests_and_sees_the_table_of_the_csv(
-    tmp_path, browser, scheme
-):
-    view = synthetic_view(synthetic_search(40), name=f"a{HOSTILE}")
-    for number, record in enumerate(view.records[1:], start=1):
-        record.trial = Trial(
-            **{
-                **vars(record.trial),
-                "params": {**record.trial.params, "hostile": f"%{{x}} $a$ {HOSTILE}{number % 3}"},
-            }
-        )
-    opened = _Opened(browser, write_leaderboard(tmp_path, view), color_scheme=scheme)
-    for tab in opened.page.locator("input[name=curves]").all():
-        tab.check(force=True)
-    opened.page.locator("tr.trial").first.click()
-    assert opened.page.locator("tr.detail:visible").count() == 1
-    assert opened.page.locator(".chart .main-svg").count() > 15
-    shown = opened.page.evaluate(
-        "[...document.querySelectorAll('tr.trial')].map(r => [...r.querySelectorAll('td[data-value]')]"
-        ".map(c => c.dataset.value))"
-    )
-    with (tmp_path / "leaderboard.csv").open(newline="") as file:
-        _, *rows = csv.reader(file)
-    assert shown == rows
-    assert opened.troubles == []
-    assert opened.outside() == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("view", [*ODD.values(), *ALONE.values()], ids=[*ODD, *ALONE])
-def test_a_browser_opens_the_page_of_an_odd_search_without_errors(tmp_path, browser, view):
-    opened = _Opened(browser, write_leaderboard(tmp_path, view))
-    assert opened.troubles == []
-    assert opened.outside() == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("view", [synthetic_view(), *ODD.values()], ids=["ordinary", *ODD])
-def test_a_phone_shows_the_page_without_scrolling_sideways(tmp_path, browser, view):
-    view = replace(view, name="a_rather_long_name_of_a_search_without_any_blank_in_it")
-    opened = _Opened(browser, write_leaderboard(tmp_path, view), width=390, has_touch=True, is_mobile=True)
-    if view.records:
-        opened.page.locator("td.open button").first.tap()
-    assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
-
-
-@pytest.mark.slow
-def test_no_two_ticks_of_an_axis_say_the_same(tmp_path, browser):
-    opened = _Opened(browser, write_leaderboard(tmp_path, synthetic_view(synthetic_search(1))))
-    for axis in ("xtick", "ytick"):
-        ticks = opened.page.locator(f"#best .{axis} text").all_text_contents()
-        assert len(ticks) > 2
-        assert len(set(ticks)) == len(ticks)
-
-
-@pytest.mark.slow
-def test_a_heading_sorts_the_rows_and_leaves_missing_values_last(tmp_path, browser):
-    view = synthetic_view()
-    page = _Opened(browser, write_leaderboard(tmp_path, view)).page
-    place = list(facts.ranked_table(view).columns).index("images_per_s")
-    heading = page.locator("thead th:not(.open) button").nth(place)
-    for direction in (1, -1):
-        heading.focus()
-        page.keyboard.press("Enter")
-        shown = page.evaluate(
-            "[...document.querySelectorAll('tr.trial')]"
-            f".map(row => row.querySelectorAll('td[data-value]')[{place}].dataset.value)"
-        )
-        numbers = [float(value) for value in shown if value]
-        assert numbers == sorted(numbers, key=lambda number: direction * number)
-        assert shown[len(numbers) :] == [""] * (len(shown) - len(numbers))
-
-
-@pytest.mark.slow
-def test_a_row_opens_by_keyboard_and_the_winner_by_its_link(tmp_path, browser):
-    page = _Opened(browser, write_leaderboard(tmp_path, synthetic_view())).page
-    button = page.locator("td.open button").nth(3)
-    button.focus()
-    page.keyboard.press("Enter")
-    assert button.get_attribute("aria-expanded") == "true"
-    page.locator("a[data-trial]").click()
-    assert page.locator("tr.detail:visible").count() == 2
-    assert "recipe:" in page.locator("tr.detail:visible").first.inner_text()

@@ -18,13 +18,15 @@ import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from search.report import facts, rows, style, text
+from search.report import facts, opened, rows, style, text
 from search.report.facts import SearchView
 from search.report.sections import Sections
 
 HERE = Path(__file__).parent
 PAGE = "leaderboard.html"
 TABLE = "leaderboard.csv"
+SCRIPTS = ("figures", "opened", "table", "page")
+"""The page's own, each after those that it needs."""
 
 
 def write_leaderboard(folder: Path, view: SearchView) -> Path:
@@ -68,22 +70,33 @@ def page_text(view: SearchView, table: pd.DataFrame) -> str:
     palette = style.colours(facts.families(view.records))
     summary = facts.summary(view)
     sections = Sections(view, palette, summary.leader.trial if summary.leader else None)
-    scripts = [get_plotlyjs(), (HERE / "page.js").read_text(encoding="utf-8")]
+    columns = rows.columns(table, view)
+    scripts = [_own_script(), get_plotlyjs()]
     return _template().render(
         view=view,
         summary=summary,
         palette=palette,
         marks=rows.legend(summary.outcomes),
-        columns=rows.columns(table, view),
-        rows=rows.rows(table, view, palette),
+        columns=columns,
         sections=sections,
         stopping=facts.stopping(view),
-        figures_json=script_json(sections.charts.plain()),
+        data={
+            "figures": script_json(sections.charts.plain()),
+            "rows": script_json({"colours": palette, "columns": [column._asdict() for column in columns]}),
+            "opened": script_json(opened.opened(view)),
+        },
+        opened=opened,
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         scripts=[Markup(source) for source in scripts],
         script_hashes=[_hash(source) for source in scripts],
         text=text,
     )
+
+
+def _own_script() -> str:
+    """The page's own scripts as one; they share their functions with each other, and with nobody else."""
+    parts = [(HERE / "scripts" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+    return f'"use strict";\n(() => {{\n{"".join(parts)}}})();\n'
 
 
 def script_json(value: Any) -> Markup:

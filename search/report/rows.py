@@ -1,4 +1,4 @@
-"""The ranked table as the page shows it: short cells with their full values, and what opens under a row."""
+"""The ranked table as the page shows it: short cells beside their full values."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import pandas as pd
 from search.objectives import COSTS
 from search.report import text
 from search.report.facts import SearchView
-from search.trials import TrialRecord
-from spaces.yaml_files import dump_yaml
 
 MARKS = {
     "complete": "●",
@@ -42,28 +40,16 @@ _TITLES = {"rank": "#", "images_per_s": "images/s", "seconds": "time", "on_front
 
 
 class Column(NamedTuple):
-    """A column's heading, and whether its cells are numbers."""
+    """A column of the table; all columns have the same rows."""
 
+    key: str
+    """Its name in `leaderboard.csv`."""
     title: str
     number: bool
-
-
-class Cell(NamedTuple):
-    """What is shown, and the same as it stands in `leaderboard.csv`."""
-
-    shown: str
-    full: str
-
-
-class Row(NamedTuple):
-    """One trial, with what opens under it."""
-
-    trial: int
-    outcome: str
-    colour: str
-    cells: list[Cell]
-    recipe: str
-    trouble: str
+    """Whether its cells are numbers."""
+    full: list[Any]
+    """Numbers, strings, and None without a value: as in `leaderboard.csv`, and what rows are sorted by."""
+    shown: list[str]
 
 
 def in_full(value: Any) -> str:
@@ -72,12 +58,21 @@ def in_full(value: Any) -> str:
 
 
 def columns(table: pd.DataFrame, view: SearchView) -> list[Column]:
-    """The columns of the table, in its order."""
+    """The columns of the table with their cells, in its order."""
     titles = {**_TITLES, "score": view.metric.title}
     if view.objectives is not None:
         metric = view.objectives.metric
         titles |= {cost.key: cost.title for cost in view.objectives.costs} | {metric.name: metric.title}
-    return [Column(titles.get(name, name), _is_number(table[name])) for name in table.columns]
+    return [
+        Column(
+            str(name),
+            titles.get(name, name),
+            _is_number(table[name]),
+            [_plain(value) for value in table[name]],
+            [_shown(name, value, view) for value in table[name]],
+        )
+        for name in table.columns
+    ]
 
 
 def _is_number(column: pd.Series) -> bool:
@@ -85,20 +80,10 @@ def _is_number(column: pd.Series) -> bool:
     return bool(values) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 
-def rows(table: pd.DataFrame, view: SearchView, palette: dict[str, str]) -> list[Row]:
-    """The rows of the table, in its order."""
-    by_number = {record.number: record for record in view.records}
-    return [
-        Row(
-            trial=values["trial"],
-            outcome=values["outcome"],
-            colour=palette[values["family"]],
-            cells=[Cell(_shown(name, value, view), in_full(value)) for name, value in values.items()],
-            recipe=trial_yaml(by_number[values["trial"]], view.name),
-            trouble=_trouble(by_number[values["trial"]]),
-        )
-        for values in table.to_dict(orient="records")
-    ]
+def _plain(value: Any) -> Any:
+    """The value as JSON has it: numbers stay numbers where JSON knows them."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if value is None or number else str(value)
 
 
 def _shown(name: Any, value: Any, view: SearchView) -> str:
@@ -117,17 +102,3 @@ def _shown(name: Any, value: Any, view: SearchView) -> str:
     if name == "outcome":
         return f"{MARKS[value]} {value.replace('_', ' ')}"
     return text.value(value)
-
-
-def trial_yaml(record: TrialRecord, search: str) -> str:
-    """The trial's whole recipe with its length and seed, ready to be saved and given to `--config`."""
-    trial = record.trial
-    retried = f", started again {text.count(record.retries, 'time')}" if record.retries else ""
-    given = f", {trial.source}" if trial.source else ""
-    about = f"# {' '.join(f'trial {trial.number} of {search}{given}{retried}'.split())}\n"
-    return about + dump_yaml({"epochs": trial.epochs, "seed": trial.seed, "recipe": trial.recipe})
-
-
-def _trouble(record: TrialRecord) -> str:
-    """What went wrong, at length."""
-    return "\n".join(part for part in (record.error, record.traceback) if part)

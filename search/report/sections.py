@@ -30,6 +30,7 @@ class Sections:
     def __init__(self, view: SearchView, palette: dict[str, str], leader: int | None) -> None:
         self._view, self._palette, self._leader = view, palette, leader
         self.charts = Charts()
+        self._drawn = facts.drawn_trials(view)
         self.importances = facts.importances(view)
         self.judged_from = facts.MIN_TRIALS
         self.data = facts.data_facts(view)
@@ -47,10 +48,22 @@ class Sections:
         self.best = self._best()
         self.pictures = self._pictures()
 
+    @property
+    def thinned(self) -> str:
+        """What figures leave out; empty where they show all trials."""
+        all_trials, drawn = len(self._view.records), len(self._drawn)
+        if drawn == all_trials:
+            return ""
+        return (
+            f"Figures draw {drawn:,} of the {all_trials:,} trials: the best {facts.BEST_DRAWN:,}, and of the "
+            "others an even sample of their ranks. The table has all trials, and all numbers are of all."
+        )
+
     def _by_importance(self) -> list[facts.Setting]:
         """The settings that took more than one value, the most important first."""
         places = {item.path: place for place, item in enumerate(self.importances)}
-        settings = [s for s in facts.settings_against_score(self._view) if len(set(map(str, s.values))) > 1]
+        found = [setting.among(self._drawn) for setting in facts.settings_against_score(self._view)]
+        settings = [setting for setting in found if len(set(map(str, setting.values))) > 1]
         return sorted(settings, key=lambda setting: places.get(setting.path, len(places)))
 
     @property
@@ -68,11 +81,12 @@ class Sections:
         objectives = self._view.objectives
         if objectives is None or not self.candidates:
             return []
+        shown = [one for one in self.candidates if one.on_front or one.trial in self._drawn]
         return [
             self.charts.add(
                 f"front-{cost.name}",
                 cost.title,
-                front.front(self.candidates, cost, objectives, self._palette, self._leader),
+                front.front(shown, cost, objectives, self._palette, self._leader),
             )
             for cost in objectives.costs
         ]
@@ -84,7 +98,7 @@ class Sections:
         shown |= {"val_loss": "validation loss", "train_loss": "training loss"}
         parts = {"loss": "loss", "accuracy": "accuracy"}
         needed = [*shown, *(f"{side}_{part}" for part in parts for side in ("train", "val"))]
-        found = facts.learning_curves(self._view, needed)
+        found = [c for c in facts.learning_curves(self._view, needed) if c.trial in self._drawn]
         charts = [
             self.charts.add(
                 f"curves-{name}", title, figures.curves(found, name, title, self._palette, self._leader)
@@ -122,7 +136,7 @@ class Sections:
     def _best(self) -> Chart | None:
         if self._view.alone:  # there is nothing to be better than
             return None
-        found = facts.best_over_time(self._view)
+        found = facts.best_to_draw(facts.best_over_time(self._view), self._drawn)
         figure = figures.best_over_time(found, self._view.metric, self._palette)
         return self.charts.add("best", "", figure) if found else None
 

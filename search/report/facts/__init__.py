@@ -1,7 +1,8 @@
 """What the records say, as plain values: pure functions of a `SearchView`, without any drawing."""
 
-from search.report.facts.curves import BestSoFar, Curve, best_over_time, learning_curves
+from search.report.facts.curves import BestSoFar, Curve, best_over_time, best_to_draw, learning_curves
 from search.report.facts.data import DataFacts, data_facts
+from search.report.facts.drawn import BEST_DRAWN, MOST_DRAWN, drawn_trials
 from search.report.facts.front import Candidate, candidates, pareto_front
 from search.report.facts.importance import MIN_TRIALS, Importance, importances
 from search.report.facts.rematch import Rematch, rematch
@@ -20,8 +21,10 @@ from search.report.facts.table import ranked_table
 from search.report.facts.view import SearchView, outcome_name
 
 __all__ = [
+    "BEST_DRAWN",
     "FAMILY",
     "MIN_TRIALS",
+    "MOST_DRAWN",
     "BestSoFar",
     "Candidate",
     "Command",
@@ -37,8 +40,10 @@ __all__ = [
     "Summary",
     "Tested",
     "best_over_time",
+    "best_to_draw",
     "candidates",
     "data_facts",
+    "drawn_trials",
     "families",
     "family",
     "importances",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from search.report.facts.settings import family
@@ -72,6 +72,16 @@ def best_over_time(view: SearchView) -> list[BestSoFar]:
         name = outcome_name(record, view.state)
         points.append(BestSoFar(seconds, record.number, family(record), name, score, best))
     return points
+
+
+def best_to_draw(found: Sequence[BestSoFar], trials: Collection[int]) -> list[BestSoFar]:
+    """Of all points those of these trials, the steps of the best score, and the last one."""
+    before = [None, *(point.best for point in found)]
+    return [
+        point
+        for point, best in zip(found, before, strict=False)
+        if point.trial in trials or point.best != best or point is found[-1]
+    ]
 
 
 def _last_sign(record: TrialRecord) -> float:

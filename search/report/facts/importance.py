@@ -14,6 +14,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from search.report.facts.drawn import even_sample
 from search.report.facts.settings import is_log, is_numeric, is_repeated, path_of
 from search.report.facts.view import SearchView
 from search.trials import Outcome, TrialRecord, ranked
@@ -22,6 +23,8 @@ MIN_TRIALS = 15
 """Fewer than this say nothing: the method wants five trials among the best, and others to compare with."""
 MIN_TRIALS_OF_SETTING = 8
 """A setting that fewer trials had is not judged."""
+MOST_JUDGED = 2000
+"""Of more trials an even sample of the ranking is judged: it has the same shape, and takes less time."""
 SHUFFLES = 20
 """How often the ranking is shuffled to see what importance chance alone gives."""
 
@@ -54,7 +57,8 @@ def importances(view: SearchView) -> list[Importance]:
     often those trials are among the best, so that bars can be compared.
 
     The trials are ordered as in the ranked table, diverged ones last. The sampler's own trials are judged
-    (a given recipe is no draw from the space), those that ended with a score or diverged.
+    (a given recipe is no draw from the space), those that ended with a score or diverged; of more than
+    `MOST_JUDGED` an even sample.
     """
     judged = [
         record
@@ -65,6 +69,8 @@ def importances(view: SearchView) -> list[Importance]:
     ]
     if len(judged) < MIN_TRIALS:
         return []
+    if len(judged) > MOST_JUDGED:
+        judged = even_sample(judged, MOST_JUDGED)
     study = _study(judged)
     counts: dict[str, int] = {}
     for trial in study.trials:

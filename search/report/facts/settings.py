@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from search.report.facts.view import SearchView, outcome_name
@@ -77,6 +78,17 @@ class Setting(NamedTuple):
     again are choices."""
     log: bool
     """The numbers span so much that a log scale is right."""
+
+    def among(self, trials: Collection[int]) -> Setting:
+        """The same setting, of these trials alone."""
+        kept = [place for place, trial in enumerate(self.trials) if trial in trials]
+        return self._replace(
+            values=[self.values[place] for place in kept],
+            scores=[self.scores[place] for place in kept],
+            trials=[self.trials[place] for place in kept],
+            families=[self.families[place] for place in kept],
+            outcomes=[self.outcomes[place] for place in kept],
+        )
 
 
 def settings_against_score(view: SearchView) -> list[Setting]:

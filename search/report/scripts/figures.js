@@ -1,0 +1,60 @@
+/* Draws figures in the page's colours, light or dark, those near the reader first. */
+const figures = JSON.parse(document.getElementById("figures").textContent);
+const touch = matchMedia("(pointer: coarse)").matches;
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function themed(layout) {
+  const axis = { color: colour("--soft"), gridcolor: colour("--grid"), linecolor: colour("--line") };
+  const halo = colour("--card") + "cc"; // keeps a label readable where lines cross it
+  const found = {
+    ...layout,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12.5, color: colour("--ink") },
+    hoverlabel: {
+      ...layout.hoverlabel,
+      bgcolor: colour("--card"), bordercolor: colour("--soft"), font: { color: colour("--ink") },
+    },
+    annotations: (layout.annotations || []).map((note) => ({ ...note, bgcolor: halo, borderpad: 1 })),
+    dragmode: touch ? false : "zoom",
+  };
+  for (const name of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
+    found[name] = { ...layout[name], ...axis, title: { ...layout[name].title, font: { size: 12.5 }, standoff: 8 } };
+  }
+  return found;
+}
+
+function draw(place) {
+  const figure = figures[place.id];
+  const config = {
+    responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover",
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d"],
+  };
+  Plotly.react(place, figure.data, themed(figure.layout), config);
+  if (place.dataset.drawn) return;
+  place.dataset.drawn = "yes";
+  place.on("plotly_click", (event) => {
+    const custom = event.points[0].customdata;
+    const trial = Array.isArray(custom) ? custom[0] : custom;
+    if (trial !== undefined) showTrial(trial);
+  });
+}
+
+const charts = () => [...document.querySelectorAll(".chart")];
+
+function away(place) {
+  const { top, bottom } = place.getBoundingClientRect();
+  return Math.max(0, top - innerHeight, -bottom);
+}
+
+function drawWaiting() {
+  const waiting = charts().filter((place) => !place.dataset.drawn && !place.closest("[hidden]"));
+  if (!waiting.length || !window.Plotly) return;
+  draw(waiting.reduce((nearest, place) => (away(place) < away(nearest) ? place : nearest)));
+  setTimeout(drawWaiting); // lets the browser answer between two figures
+}
+
+function redraw() {
+  charts().filter((place) => place.dataset.drawn).forEach(draw);
+}

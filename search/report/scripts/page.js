@@ -1,0 +1,18 @@
+/* Links to trials, tabs, the change between light and dark. */
+for (const link of document.querySelectorAll("a[data-trial]")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    showTrial(link.dataset.trial);
+  });
+}
+for (const input of document.querySelectorAll(".tabs input")) {
+  input.addEventListener("change", () => {
+    for (const tab of input.closest(".tabs").querySelectorAll(".tab")) {
+      tab.hidden = tab.querySelector(".chart").id !== input.value;
+    }
+    drawWaiting();
+    if (window.Plotly) Plotly.Plots.resize(document.getElementById(input.value));
+  });
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+addEventListener("DOMContentLoaded", drawWaiting); // when plotly, the last script, has been read
