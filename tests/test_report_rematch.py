@@ -134,6 +134,18 @@ def test_the_figure_has_every_number_of_the_verdict() -> None:
     assert list(figure.layout.yaxis.categoryarray) == rows[::-1]  # plotly begins at the bottom
 
 
+def test_the_table_has_the_contenders_means_with_their_intervals() -> None:
+    view = played(0.8, 0.7)
+    found = facts.rematch(view)
+    assert found is not None
+    table = facts.ranked_table(view).set_index("trial")
+    for one in found.contenders:
+        cells = tuple(table.loc[one.trial, ["rematch", "rematch_low", "rematch_high"]])
+        assert cells == (one.mean, *(one.interval or ()))
+    assert table["rematch"].notna().sum() == 2
+    assert "rematch" not in facts.ranked_table(synthetic_view())
+
+
 def test_the_page_shows_the_rematch() -> None:
     view = played(0.8, 0.7)
     page = page_text(view, facts.ranked_table(view))

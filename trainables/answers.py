@@ -46,7 +46,8 @@ def load_answers(path: Path) -> np.ndarray:
         with np.load(path, allow_pickle=False) as file:
             found = file["log_probabilities"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
-        raise AnswersError(f"{path} does not hold a network's answers ({type(fault).__name__}: {fault}).") from fault
+        reason = f"{type(fault).__name__}: {fault}"
+        raise AnswersError(f"{path} does not hold a network's answers ({reason}).") from fault
     if found.ndim != 2 or found.dtype != np.float32:
         raise AnswersError(
             f"{path} holds {found.dtype} {found.shape} in place of float32 (pictures, classes)."

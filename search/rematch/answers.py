@@ -41,8 +41,9 @@ def _answers(folder: SearchFolder, file: Path, shape: tuple[int, int]) -> np.nda
         if found.shape != shape or not np.isfinite(found).all():
             raise AnswersError(f"{file} does not hold finite numbers of shape {shape}.")
     except AnswersError as fault:
-        away = f"Bring the file back, or move {folder.rematch_records_file} away, as if there were no rematch."
-        raise AnswersError(f"{fault} {away}") from fault
+        raise AnswersError(
+            f"{fault} Bring the file back, or move {folder.rematch_records_file} away: as without a rematch."
+        ) from fault
     return found
 
 

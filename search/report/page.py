@@ -69,7 +69,8 @@ def page_text(view: SearchView, table: pd.DataFrame) -> str:
     """
     palette = style.colours(facts.families(view.records))
     summary = facts.summary(view)
-    sections = Sections(view, palette, summary.leader.trial if summary.leader else None)
+    leader = summary.leader.trial if summary.leader else None
+    sections = Sections(view, palette, leader)
     columns = rows.columns(table, view)
     scripts = [_own_script(), get_plotlyjs()]
     return _template().render(
@@ -82,7 +83,9 @@ def page_text(view: SearchView, table: pd.DataFrame) -> str:
         stopping=facts.stopping(view),
         data={
             "figures": script_json(sections.charts.plain()),
-            "rows": script_json({"colours": palette, "columns": [column._asdict() for column in columns]}),
+            "rows": script_json(
+                {"colours": palette, "leader": leader, "columns": [column._asdict() for column in columns]}
+            ),
             "opened": script_json(opened.opened(view)),
         },
         opened=opened,

@@ -36,6 +36,7 @@ def legend(outcomes: Iterable[str]) -> dict[str, str]:
 
 
 _COSTS = {cost.key: cost.shown for cost in COSTS.values()}
+_REMATCH = {"rematch": "rematch", "rematch_low": "95% from", "rematch_high": "to"}
 _TITLES = {"rank": "#", "images_per_s": "images/s", "seconds": "time", "on_front": "Pareto front"}
 
 
@@ -59,7 +60,7 @@ def in_full(value: Any) -> str:
 
 def columns(table: pd.DataFrame, view: SearchView) -> list[Column]:
     """The columns of the table with their cells, in its order."""
-    titles = {**_TITLES, "score": view.metric.title}
+    titles = {**_TITLES, **_REMATCH, "score": view.metric.title}
     if view.objectives is not None:
         metric = view.objectives.metric
         titles |= {cost.key: cost.title for cost in view.objectives.costs} | {metric.name: metric.title}
@@ -91,6 +92,8 @@ def _shown(name: Any, value: Any, view: SearchView) -> str:
         return ""
     if name == "score":
         return text.score(value, view.metric.name)
+    if view.rematch is not None and name in _REMATCH:
+        return text.score(value, view.rematch.verdict.metric)
     if view.objectives is not None and name == view.objectives.metric.name:
         return text.score(value, name)
     if name in _COSTS:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from search.report.facts.front import candidates
+from search.report.facts.rematch import rematch
 from search.report.facts.settings import FAMILY, family, setting_values, varied_paths
 from search.report.facts.view import SearchView, outcome_name
 from search.trials import TrialRecord, ranked
@@ -17,7 +18,8 @@ def ranked_table(view: SearchView) -> pd.DataFrame:
     """The trials from best to worst.
 
     Columns: `rank` (from 1), `trial`, `score` (see `TrialRecord.score`); where costs count beside the metric,
-    the metric, each cost, and `on_front` (`yes` or `no`); `outcome`, `family`, `epochs`, `passes` (over the
+    the metric, each cost, and `on_front` (`yes` or `no`); where there was a rematch, of its contenders
+    `rematch` (the mean), `rematch_low` and `rematch_high` (its 95% interval); `outcome`, `family`, `epochs`, `passes` (over the
     training part), `seconds`, `images_per_s` (mean over the epochs); then one a varied recipe path; then
     `origin` (`sampled`, or where a given recipe is from), where the search has controls `control`
     (`TrialRecord.control`), and `error`. All are of dtype object, so that whole numbers stay whole; a cell
@@ -30,7 +32,7 @@ def ranked_table(view: SearchView) -> pd.DataFrame:
     ]
     columns = ["rank", "trial", "score", "outcome", "family", "epochs", "passes", "seconds", "images_per_s"]
     table = pd.DataFrame(rows, columns=[*columns, *paths, "origin", "control", "error"], dtype=object)
-    for name, cells in _of_objectives(view).items():
+    for name, cells in (_of_objectives(view) | _of_rematch(view)).items():
         found = pd.Series([cells.get(trial) for trial in table["trial"]], dtype=object)
         table.insert(list(table.columns).index("outcome"), name, found)
     audited = any(record.control is not None for record in view.records)
@@ -54,6 +56,19 @@ def _row(rank: int, record: TrialRecord, view: SearchView, paths: list[str]) -> 
         record.control,
         record.error,
     ]
+
+
+def _of_rematch(view: SearchView) -> dict[str, dict[int, Any]]:
+    """The same for the rematch."""
+    found = rematch(view)
+    if found is None:
+        return {}
+    known = {one.trial: one.interval or (None, None) for one in found.contenders}
+    return {
+        "rematch": {one.trial: one.mean for one in found.contenders},
+        "rematch_low": {trial: low for trial, (low, _) in known.items()},
+        "rematch_high": {trial: high for trial, (_, high) in known.items()},
+    }
 
 
 def _of_objectives(view: SearchView) -> dict[str, dict[int, Any]]:

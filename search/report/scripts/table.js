@@ -2,7 +2,7 @@
 const STEP = 100; // rows at first, and with each click for more
 const table = document.getElementById("trials");
 const filters = document.getElementById("filters");
-const { columns, colours } = JSON.parse(document.getElementById("rows").textContent);
+const { columns, colours, leader } = JSON.parse(document.getElementById("rows").textContent);
 const column = Object.fromEntries(columns.map((found) => [found.key, found]));
 const trials = column.trial.full; // best first, as all lists of the columns
 const bodies = new Map(); // by row, once made
@@ -69,7 +69,7 @@ function newBody(row) {
     if (full[row] !== null && String(full[row]) !== shown[row]) cell.title = full[row];
     line.append(cell);
   }
-  if (row === 0 && column.score.full[0] !== null) line.classList.add("winner");
+  if (trial === leader) line.classList.add("winner");
   const cell = element("td", { colSpan: columns.length + 1 });
   const body = element("tbody", { id: `trial-${trial}` }, line);
   body.dataset.row = row;
