@@ -5,8 +5,8 @@
 For each choice of left-out classes: as after a search, some runs are trained on the train part, and say what
 they hold of the selection part; from that come the temperature and, for each score, the threshold with 5%
 false alarms. Then one network is trained on all but the test part, and asked about that and about the
-left-out classes. What it says is kept in --out, so that a second start only prints the tables. The second
-table is of calibrations on few pictures of the selection part.
+left-out classes. What it says is kept in --out, so that a second start only prints the tables. Then come
+other rates of false alarms, and calibrations on few pictures of the selection part.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from trainables.quality import quality
 from trainables.runtime import Runtime
 
 RATE = 0.05
+RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
 FEW = (25, 50, 100, 200, 400)
 DRAWS = 40
 HEATS = np.geomspace(0.5, 4, 60)
@@ -96,15 +97,17 @@ def log_loss(logits: np.ndarray, labels: np.ndarray, heat: float) -> float:
     return float(-tempered(logits, heat)[np.arange(len(labels)), labels].mean())
 
 
-def measured(said: Said, score: Callable[[np.ndarray, float], np.ndarray]) -> tuple[float, ...]:
+def measured(
+    said: Said, score: Callable[[np.ndarray, float], np.ndarray], rate: float = RATE
+) -> tuple[float, ...]:
     """AUROC of known against left-out pictures; shares of the known and of the others called unknown; and
     that of the others, had the threshold exactly the wanted share of the known below it.
     """
     heat = heat_of(said)
     known, unknown = score(said["known"], heat), score(said["unknown"], heat)
-    below = threshold([score(run, heat) for run in said["runs"]], RATE)
+    below = threshold([score(run, heat) for run in said["runs"]], rate)
     auroc = roc_auc_score(np.repeat([1, 0], [len(known), len(unknown)]), np.concatenate([known, unknown]))
-    exact = np.quantile(known, RATE)
+    exact = np.quantile(known, rate)
     return auroc, (known < below).mean(), (unknown < below).mean(), (unknown < exact).mean()
 
 
@@ -147,6 +150,14 @@ def print_scores(found: list[Said]) -> None:
         )
 
 
+def print_rates(found: list[Said]) -> None:
+    print(f"\n{CALIBRATED}\n{'asked for':>9} {'false alarms':>13} {'found':>6}")
+    for rate in RATES:
+        rows = np.array([measured(said, SCORES[CALIBRATED], rate) for said in found])
+        _, alarms, share, _ = rows.mean(axis=0)
+        print(f"{rate:>9.2f} {alarms:>13.3f} {share:>6.3f}")
+
+
 def print_few(found: list[Said]) -> None:
     print(
         f"\n{'pictures':>8} {'logits':>7} {'to none':>8} {'to the best':>12} {'false alarms':>13} {'+-':>6}"
@@ -184,6 +195,7 @@ def main() -> None:
         found.append(dict(np.load(file)))
         print_choice(left_out, found[-1])
     print_scores(found)
+    print_rates(found)
     print_few(found)
 
 

@@ -17,47 +17,44 @@ def calibration_of(
     folder: SearchFolder,
     trial: int | None,
     *,
-    epochs: int | None = None,
+    epochs: int | None,
     false_alarm_rate: float = FALSE_ALARM_RATE,
 ) -> tuple[Calibration, str | None]:
     """Fitted on the runs of this trial that are complete; or `NOT_CALIBRATED`, and in words why not.
 
     Args:
         trial: The search's trial; None for a recipe that is none of its trials.
-        epochs: Length of the training that is to be calibrated, where it may be another one than the runs':
-            the longer a network is trained, the surer it gets.
+        epochs: Length of the training that is to be calibrated. Where its runs have another one, they say
+            nothing of it: the longer a network is trained, the surer it gets.
         false_alarm_rate: See `trainables.calibration.Calibration`.
 
     Raises:
         AnswersError: What a run left is damaged.
     """
     try:
-        labels, runs = _runs(folder, trial, epochs)
-        return fitted(labels, runs, false_alarm_rate=false_alarm_rate), None
+        labels, said = _answers(folder, trial, epochs)
+        return fitted(labels, said, false_alarm_rate=false_alarm_rate), None
     except NotCalibratedError as reason:
         return NOT_CALIBRATED, str(reason)
 
 
-def _runs(folder: SearchFolder, trial: int | None, epochs: int | None) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The labels of the selection part, int64 (N,), and what each run says of it: (N, C) each."""
+def _answers(
+    folder: SearchFolder, trial: int | None, epochs: int | None
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The labels of the selection part, int64 (N,), and each run's log-probabilities of it, (N, C)."""
+    if trial is None:
+        raise NotCalibratedError("its recipe is none of the search's trials, and only these have a rematch")
     runs = complete_runs(folder, trial)
     if not runs:
-        raise NotCalibratedError(_nothing_to_fit_on(folder, trial))
-    lengths = sorted({run.trial.epochs for run in runs})
-    if epochs not in (None, *lengths):
         raise NotCalibratedError(
-            f"it was trained for {epochs} epochs, and the rematch's runs of trial {trial} for "
-            f"{', '.join(map(str, lengths))}"
+            f"the rematch has no complete run of trial {trial}"
+            if folder.rematch.exists()
+            else "there was no rematch, whose runs it would be fitted on"
+        )
+    length = runs[0].trial.epochs
+    if length != epochs:
+        raise NotCalibratedError(
+            f"it was trained for {epochs} epochs, and its runs in the rematch for {length}"
         )
     split = read_split(folder.split_file)
     return truth(split)[0], answers_of(folder, runs, split)
-
-
-def _nothing_to_fit_on(folder: SearchFolder, trial: int | None) -> str:
-    if folder.settings().alone:
-        return "search.train has no rematch, whose runs it would be fitted on"
-    if trial is None:
-        return "its recipe is none of the search's trials, and only these have a rematch"
-    if not folder.rematch_records_file.exists():
-        return "the search had no rematch, whose runs it would be fitted on"
-    return f"the rematch has no complete run of trial {trial}"

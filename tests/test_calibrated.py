@@ -22,13 +22,14 @@ from search.calibrated import calibration_of
 from search.final import choose, retrain
 from search.folder import FolderError, SearchFolder
 from search.records import RecordFile
+from search.rematch.runs import ORIGIN
 from search.settings import Settings
 from search.trials import Outcome
 from spaces.recipe import Recipe
 from tests.simulated import search_folder, trial
 from tests.test_commands import toy_folder
 from tests.toy_pictures import CPU
-from trainables.answers import AnswersError
+from trainables.answers import AnswersError, answers_file, save_answers
 from trainables.calibration import NOT_CALIBRATED, fitted, tempered
 from trainables.data import load, prepare, read_split, write_split
 from trainables.evaluate import log_probabilities
@@ -77,11 +78,10 @@ def leave(
     epochs: int = EPOCHS,
 ) -> None:
     """Leaves a rematch's runs of a trial."""
-    (folder.path / "rematch").mkdir(exist_ok=True)
-    file = RecordFile(folder.path / "rematch.jsonl")
+    file = RecordFile(folder.rematch_records_file)
     for number, found in said.items():
-        file.trial(replace(trial(number, epochs=epochs), origin="rematch", source=str(of)))
-        np.savez(folder.path / "rematch" / f"run-{number}.npz", log_probabilities=found)
+        file.trial(replace(trial(number, epochs=epochs), origin=ORIGIN, source=str(of)))
+        save_answers(answers_file(folder.rematch, number), found.astype(np.float32))
         if outcome is not None:
             file.end(number, outcome)
     file.close()
@@ -126,7 +126,7 @@ Arrange = Callable[[SearchFolder], None]
 @pytest.mark.parametrize(
     ("arrange", "number", "reason"),
     [
-        (lambda folder: None, 4, "the search had no rematch, whose runs it would be fitted on"),
+        (lambda folder: None, 4, "there was no rematch, whose runs it would be fitted on"),
         (lambda folder: leave(folder, {0: says(folder, 0)}), 2, "has no complete run of trial 2"),
         (lambda folder: leave(folder, {0: says(folder, 0)}), None, "its recipe is none of the search's"),
         (
@@ -137,7 +137,7 @@ Arrange = Callable[[SearchFolder], None]
         (
             lambda folder: leave(folder, {0: says(folder, 0)}, epochs=30),
             4,
-            "trained for 9 epochs, and the rematch's runs of trial 4 for 30",
+            "trained for 9 epochs, and its runs in the rematch for 30",
         ),
     ],
 )
@@ -149,13 +149,6 @@ def test_without_runs_to_fit_on_nothing_is_calibrated_and_that_is_said(
     assert found == NOT_CALIBRATED
     assert said is not None
     assert reason in said
-
-
-def test_a_recipe_trained_alone_has_no_rematch(tmp_path: Path) -> None:
-    made = search_folder(tmp_path / "results" / "alone", space=None)
-    assert calibration_of(made, 0, epochs=EPOCHS)[1] == (
-        "search.train has no rematch, whose runs it would be fitted on"
-    )
 
 
 def test_a_small_selection_part_calibrates_nothing(folder: SearchFolder) -> None:
@@ -185,14 +178,14 @@ def damage(file: Path, how: str) -> None:
     elif how == "short":
         np.savez(file, log_probabilities=said[1:])
     else:
-        np.savez(file, log_probabilities=np.where(said == said.max(), np.nan, said))
+        save_answers(file, np.where(said == said.max(), np.float32(np.nan), said))
 
 
 @pytest.mark.parametrize("how", ["gone", "torn", "empty", "other", "pickle", "short", "nan"])
 def test_a_damaged_run_is_named_with_a_way_out(folder: SearchFolder, how: str) -> None:
     leave(folder, {0: says(folder, 0), 1: says(folder, 1)})
     damage(folder.path / "rematch" / "run-1.npz", how)
-    with pytest.raises(AnswersError, match=r"run-1\.npz does not hold .* move .*rematch\.jsonl away"):
+    with pytest.raises(AnswersError, match=r"run-1\.npz .* move .*rematch\.jsonl away"):
         calibration_of(folder, 4, epochs=EPOCHS)
 
 
@@ -236,7 +229,7 @@ def test_a_model_says_everywhere_the_same_with_its_calibration(
 ) -> None:
     plain = metrics_of(trained.model)
     assert (plain["calibration"], plain["test_uncalibrated"]) == (None, None)
-    assert plain["not_calibrated"] == "search.train has no rematch, whose runs it would be fitted on"
+    assert plain["not_calibrated"] == "there was no rematch, whose runs it would be fitted on"
     assert plain["test"]["called_unknown"] is None
 
     # What a run of a rematch says of the selection part: here the trained network itself, all too sure.
@@ -244,7 +237,7 @@ def test_a_model_says_everywhere_the_same_with_its_calibration(
     data = load(Path("pictures"), split, size_px=16, cache_dir=Path("cache"))
     network, recipe = load_model(trained.model).model, Recipe.model_validate(plain["recipe"])
     said = log_probabilities(network, recipe, data.part("selection"), runtime=CPU)
-    leave(trained, {0: tempered(said, 0.2).astype(np.float32)}, of=0, epochs=3)
+    leave(trained, {0: tempered(said, 0.2)}, of=0, epochs=3)
     expected, _ = calibration_of(trained, 0, epochs=3, false_alarm_rate=0.3)
 
     model = retrain(trained, choose(trained, trial=0), false_alarm_rate=0.3, runtime=CPU)
@@ -300,14 +293,14 @@ def test_a_retrain_says_what_it_is_calibrated_on_or_why_it_is_not(
     assert "Calibrated by the rematch: temperature 1.000\n" in capsys.readouterr().out
     assert command.main([*arguments, "--config", "own.yaml"]) == 0
     said = capsys.readouterr().out
-    assert "Not calibrated, and nothing is called unknown: search.train has no rematch" in said
+    assert "Not calibrated, and nothing is called unknown: its recipe is none of" in said
     assert json.loads((trained.path / "model-own" / "classifier.json").read_text())["calibration"] == (
         NOT_CALIBRATED.model_dump()
     )
 
 
 def test_a_damaged_rematch_costs_no_training_and_no_reading_of_the_test_part(trained: SearchFolder) -> None:
-    leave(trained, {0: np.zeros((72, 3), np.float32)}, of=0, epochs=3)
+    leave(trained, {0: np.log(np.full((72, 3), 1 / 3))}, of=0, epochs=3)
     file = trained.path / "rematch" / "run-0.npz"
     whole, readings = file.read_bytes(), trained.readings_file.read_bytes()
     file.write_bytes(whole[:100])
@@ -322,7 +315,7 @@ def test_a_damaged_rematch_costs_no_training_and_no_reading_of_the_test_part(tra
     assert heard == []  # nothing was trained again
 
 
-@pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
-def test_a_false_alarm_rate_that_is_no_share_is_refused(trained: SearchFolder, rate: float) -> None:
-    with pytest.raises(FolderError, match="--false-alarm-rate must be at least 0 and less than 1"):
-        retrain(trained, choose(trained, trial=0), false_alarm_rate=rate, runtime=CPU)
+def test_a_false_alarm_rate_that_is_no_share_is_refused(trained: SearchFolder) -> None:
+    for rate in (-0.1, 1.0, float("nan")):
+        with pytest.raises(FolderError, match="--false-alarm-rate must be at least 0 and less than 1"):
+            retrain(trained, choose(trained, trial=0), false_alarm_rate=rate, runtime=CPU)
