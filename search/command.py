@@ -94,8 +94,12 @@ def say_model(console: Console, folder: SearchFolder, model: Path) -> None:
     """What a trained model came to, and what to type next."""
     metrics, readings = folder.read_json(model / "metrics.json"), count_readings(folder)
     test = metrics["test"]
+    interval = (
+        "" if test["accuracy_95"] is None else " (95% interval {:.4f} to {:.4f})".format(*test["accuracy_95"])
+    )
     console.print(
-        f"Test part, {test['n']} pictures: accuracy {test['accuracy']:.4f}, macro-F1 {test['macro_f1']:.4f}, "
+        f"Test part, {test['n']} pictures: accuracy {test['accuracy']:.4f}{interval}, "
+        f"macro-F1 {test['macro_f1']:.4f}, "
         f"log loss {test['log_loss']:.4f} (read {readings} time{'s' * (readings != 1)} so far)"
     )
     console.print(_calibration_line(metrics))

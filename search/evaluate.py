@@ -68,6 +68,7 @@ def evaluate(
         raise InputError(f"{data} has no pictures of {', '.join(classes or ())} in its test part.")
     import numpy as np
 
+    from search.intervals import of_test
     from trainables import export
     from trainables.models.create import import_networks
     from trainables.predict import probabilities
@@ -97,17 +98,19 @@ def evaluate(
         said.append(np.log(found.clip(np.finfo(np.float32).tiny).astype(np.float64)))
     if not said:
         raise InputError(f"{data}: none of its {len(files)} pictures can be read.")
+    labels, answers = np.array(labels_read), np.stack(said)
     return {
         "model": str(model),
         "data": str(data),
         "part": part,
         "only": None if classes is None else list(classes),
         "test": quality(
-            np.array(labels_read),
-            np.stack(said),
+            labels,
+            answers,
             classifier.classes,
             unknown_below=classifier.calibration.unknown_below,
-        ),
+        )
+        | of_test(labels, answers),
         "skipped": skipped,
     }
 

@@ -6,9 +6,10 @@ import math
 from statistics import NormalDist
 
 import numpy as np
+from scipy.special import stdtrit
 
 from search import resampling
-from search.trials import Metric
+from search.trials import METRICS, Metric
 
 TAIL = 0.025
 """On each side of an interval."""
@@ -22,12 +23,13 @@ def wilson(hits: int, of: int) -> Interval:
 
 def of_model(
     metric: Metric, labels: np.ndarray, log_probs: np.ndarray, groups: np.ndarray | None = None
-) -> Interval:
+) -> Interval | None:
     """The 95% interval of what one trained model scores on the population of pictures.
 
     For accuracy it is Wilson's, unless pictures are in groups: then whole groups are resampled, and Wilson's
     interval is that of as many pictures as would be known as well (Korn and Graubard, Survey Methodology
-    1998). For macro-F1 and log loss pictures, or groups, are resampled; see `around`.
+    1998). For macro-F1 and log loss pictures, or groups, are resampled; see `around`. None where all are of
+    one group, which tells nothing of others.
 
     Args:
         metric: One of `search.trials.METRICS`.
@@ -39,21 +41,36 @@ def of_model(
     summands = resampling.summands(metric, labels, log_probs)
     if metric.name == "val_accuracy" and units.max() + 1 == len(labels):
         return wilson(int(summands[:, 0, 0].sum()), len(labels))
+    if units.max() == 0:
+        return None
     sd = math.sqrt(resampling.covariance([summands], units).item())
-    mean = float(resampling.score(summands.sum(axis=0, dtype=np.float64)))
+    mean = resampling.score_of(summands)
     return around(metric, mean, student(int(units.max())) * sd, independent(metric, labels, units))
+
+
+def of_test(
+    labels: np.ndarray, log_probs: np.ndarray, groups: np.ndarray | None = None
+) -> dict[str, Interval | None]:
+    """What `metrics.json` has of intervals beside a model's scores: see `of_model`."""
+    names = {"accuracy_95": "val_accuracy", "macro_f1_95": "val_macro_f1"}
+    return {name: of_model(METRICS[metric], labels, log_probs, groups) for name, metric in names.items()}
 
 
 def around(metric: Metric, mean: float, half: float, size: float) -> Interval:
     """The 95% interval around a mean score that symmetry would put at `mean` +- `half`.
 
-    A log loss is over 0 and its errors grow with it, so its interval is symmetric in its logarithm. Accuracy
-    and macro-F1 are between 0 and 1, so theirs is Wilson's: of a share that a sample of such a size gives
-    which has the same `half`. So it stays between 0 and 1, and where nothing or everything was right, where
-    no spread can be seen, the sample has `size`.
+    Near an end of its range a score varies less, so its interval is a score interval: it holds the values
+    whose own standard error would reach to `mean`. For accuracy and macro-F1, from 0 to 1, the variance is
+    taken to go with m (1 - m), which makes it Wilson's, of a sample that gives the same `half`; for a log
+    loss, which has no upper end, with m. Where nothing or everything was right no spread can be seen, so the
+    sample is taken to be of `size`.
     """
     if metric.name == "val_loss":
-        return (mean * math.exp(-half / mean), mean * math.exp(half / mean)) if mean > 0 else (0.0, 0.0)
+        if mean == 0:
+            return 0.0, half
+        spread = half**2 / mean
+        reach = math.sqrt(spread * mean + spread**2 / 4)
+        return max(0.0, mean + spread / 2 - reach), mean + spread / 2 + reach
     binomial = mean * (1 - mean)
     return _wilson(mean, half**2 / binomial if binomial > 0 else _normal() ** 2 / size)
 
@@ -69,13 +86,11 @@ def independent(metric: Metric, labels: np.ndarray, units: np.ndarray) -> float:
 
 def student(freedom: int, tail: float = TAIL) -> float:
     """How many standard errors an interval reaches, whose error is known by so many degrees of freedom."""
-    from scipy.special import stdtrit
-
     return float(stdtrit(freedom, 1 - tail))
 
 
 def _wilson(mean: float, spread: float) -> Interval:
-    """Wilson's interval of a share; `spread` is the squared normal quantile over the size of the sample."""
+    """Of a share; `spread` is the squared normal quantile over the size of the sample."""
     middle = (mean + spread / 2) / (1 + spread)
     half = math.sqrt(spread * mean * (1 - mean) + spread**2 / 4) / (1 + spread)
     return max(0.0, middle - half), min(1.0, middle + half)

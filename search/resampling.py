@@ -50,6 +50,11 @@ def score(sums: np.ndarray) -> np.ndarray:
     return found
 
 
+def score_of(summands: np.ndarray) -> float:
+    """The score on all pictures, of what `summands` gives."""
+    return float(score(summands.sum(axis=0, dtype=np.float64)))
+
+
 def units(labels: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """The unit of each picture, int64 (N,) from 0 on: what was sampled as a whole. A picture, or a group."""
     if groups is None:
@@ -71,20 +76,21 @@ def covariance(runs: Sequence[np.ndarray], units: np.ndarray) -> np.ndarray:
         float64 (R, R); the same for the same units.
     """
     count = int(units.max()) + 1
-    rows = max(1, min(REPLICATES, BLOCK // len(units)))
-    replicates = []
+    by_unit, starts = np.argsort(units, kind="stable"), np.cumsum(np.bincount(units))[:-1]
+    sums = np.stack([np.add.reduceat(run[by_unit], [0, *starts]) for run in runs], axis=1)
+    rows = max(1, min(REPLICATES, BLOCK // count))
+    scores = []
     for first in range(0, REPLICATES, rows):
-        weights = _drawn(count, min(rows, REPLICATES - first), first)[:, units]
-        sums = [np.tensordot(weights, run, axes=1) for run in runs]
-        replicates.append(np.stack([score(of_run) for of_run in sums]))
-    found = np.cov(np.concatenate(replicates, axis=1)) * count / (count - 1)
+        weights = _drawn(count, min(rows, REPLICATES - first), first)
+        scores.append(score(np.tensordot(weights, sums, axes=1)))
+    found = np.cov(np.concatenate(scores), rowvar=False) * count / (count - 1)
     return np.atleast_2d(found)
 
 
 @lru_cache(maxsize=1)
 def _drawn(count: int, replicates: int, seed: int) -> np.ndarray:
     """How often each unit is drawn: float32 (replicates, count); each row sums up to `count`."""
-    drawn = np.random.default_rng(seed).integers(count, size=(replicates, count))
+    drawn = np.random.default_rng(seed).integers(count, size=(replicates, count), dtype=np.int32)
     cells = drawn + count * np.arange(replicates)[:, None]
     counts = np.bincount(cells.ravel(), minlength=replicates * count)
     return counts.reshape(replicates, count).astype(np.float32)

@@ -18,13 +18,14 @@ from torch import nn
 
 from search.calibrated import calibration_of
 from search.folder import FolderError, SearchFolder
+from search.intervals import of_test
 from search.readings import note_reading
 from search.trials import kept_place
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig
 from trainables.calibration import FALSE_ALARM_RATE, tempered
 from trainables.checkpoint import Checkpoint, CheckpointError
-from trainables.data import Dataset, Pictures, load, read_split
+from trainables.data import Dataset, Pictures, groups_of, load, read_split
 from trainables.data.demo import demo_source
 from trainables.evaluate import log_probabilities
 from trainables.export import export
@@ -164,8 +165,9 @@ def write_model(
         raw = log_probabilities(fitted.model, recipe, pictures, runtime=runtime)
         said = tempered(raw, calibration.temperature)
         test = quality(pictures.labels, said, data.classes, unknown_below=calibration.unknown_below)
+        groups = groups_of(read_split(folder.split_file), "test")
         metrics = {
-            "test": test,
+            "test": test | of_test(pictures.labels, said, groups),
             "calibration": None if reason else calibration.model_dump(),
             "not_calibrated": reason,
             "test_uncalibrated": None if reason else _error(quality(pictures.labels, raw, data.classes)),

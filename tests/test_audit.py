@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy.stats import binomtest, chisquare, spearmanr
+from scipy.stats import chisquare, spearmanr
 
 from search import records
+from search.intervals import wilson
 from search.policy.asha import Asha
 from search.policy.audit import Audit
 from search.policy.rungs import Rungs
 from search.records import RecordFile
 from search.report import facts
-from search.report.facts.stopping import wilson
 from search.report.page import csv_text, write_leaderboard
 from search.run import main, parser, settings_from
 from search.settings import Settings
@@ -288,12 +288,6 @@ def test_a_control_that_diverged_would_not_have_won_and_one_that_failed_says_not
     told = " ".join(found.sentences)
     assert "2 controls ended by a failure or the budget: not judged." in told
     assert "1 control has not ended yet." in told
-
-
-@pytest.mark.parametrize(("hits", "of"), [(0, 1), (1, 1), (0, 10), (3, 10), (10, 10), (17, 400)])
-def test_the_interval_is_the_one_of_wilson(hits: int, of: int) -> None:
-    wanted = binomtest(hits, of).proportion_ci(method="wilson")
-    assert wilson(hits, of) == pytest.approx((wanted.low, wanted.high), abs=1e-12)
 
 
 def test_each_rung_is_compared_with_the_end_as_scipy_does_over_complete_trials_controls_included() -> None:

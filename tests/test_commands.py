@@ -298,6 +298,7 @@ def test_a_retrained_winner_has_its_scores_beside_it(desk: Desk, search: SearchF
     assert set(test) == {
         *("accuracy", "macro_f1", "log_loss", "n", "confusion_matrix", "classes"),
         *("top_k", "per_class", "ece", "reliability", "called_unknown"),
+        *("accuracy_95", "macro_f1_95"),
     }
     split = list(csv.DictReader(io.StringIO(search.split_file.read_text())))
     confusion = np.array(test["confusion_matrix"])

@@ -286,7 +286,10 @@ def test_a_recipe_trained_alone_is_told_what_it_can_do():
     assert facts.summary(synthetic_view(records, settings=settings)).commands == []
 
 
-MODEL = {"trial": 4, "test": {"accuracy": 0.912, "macro_f1": 0.9, "log_loss": 0.31, "n": 600}}
+MODEL = {
+    "trial": 4,
+    "test": {"accuracy": 0.912, "accuracy_95": [0.887, 0.932], "macro_f1": 0.9, "log_loss": 0.31, "n": 600},
+}
 
 
 def test_a_tested_model_is_told_with_the_readings_of_the_test_part():
@@ -294,6 +297,7 @@ def test_a_tested_model_is_told_with_the_readings_of_the_test_part():
     summary = facts.summary(synthetic_view(model=MODEL, test_readings=3))
     assert summary.test == facts.Tested(
         0.912,
+        (0.887, 0.932),
         600,
         "macro-F1 90.0%, log loss 0.31. It is trial 4, retrained. "
         "The test part has been read 3 times so far.",

@@ -1,1 +1,1 @@
-"""The best trials of a search trained again with fresh seeds, and compared on pictures that no search reads."""
+"""The best trials of a search, trained again with fresh seeds, compared on pictures that no search reads."""

@@ -13,6 +13,7 @@ from search.folder import SearchFolder
 from search.rematch.runs import runs_of
 from search.trials import Outcome, TrialRecord
 from trainables.answers import AnswersError, answers_file, load_answers
+from trainables.data import groups_of
 
 PART = "selection"
 """Of the pictures, which no search reads."""
@@ -48,8 +49,7 @@ def _answers(folder: SearchFolder, file: Path, shape: tuple[int, int]) -> np.nda
 
 
 def truth(split: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and groups of the part, int64 (N,) each, in its order; what has no group is one by itself."""
+    """Labels and groups of the part, int64 (N,) each, in its order; see `groups_of`."""
     part, classes = split[split["part"] == PART], sorted(split["class"].unique())
     labels = part["class"].map({name: place for place, name in enumerate(classes)}).to_numpy(np.int64)
-    names = ("group " + part["group"]).where(part["group"] != "", "file " + part["file"])
-    return labels, pd.factorize(names)[0]
+    return labels, groups_of(split, PART)

@@ -1,41 +1,20 @@
-"""What a rematch says: how good each contender is, which are tied with the best, and which one wins.
-
-A contender's true score is the mean over all seeds and all pictures of which those at hand are samples: a
-winner is retrained with another seed, and used on other pictures. Both make scores vary by as much as the
-differences that searches are after (Bouthillier et al. 2021, "Accounting for variance in machine learning
-benchmarks", arXiv 2103.03098).
-
-A score of seed s on picture i is, around its mean, the sum of a part of the seed, a part of the picture (a
-hard one is hard for all seeds), and a rest of both. Over n seeds and N pictures the mean score's variance is
-
-    var(seed) / n  +  var(picture) / N  +  var(rest) / (n N).
-
-The spread of the seeds' scores, which all are of the same pictures, holds the first and the last term, as it
-is: each seed has a rest of its own. The bootstrap over pictures holds the second and the last; its covariance
-between *different* seeds holds only the second. So spread over seeds and covariance between seeds add up to
-the whole, with nothing counted twice. It is the analysis of many readers who read the same cases (Obuchowski
-and Rockette 1995, Commun. Stat. Simul. 24; Hillis 2007, Stat. Med. 26): readers are seeds, cases pictures.
-
-The variance over seeds is pooled over contenders, since one has few. Its t interval and the one over pictures
-are combined by the squares of their half-widths (Zou and Donner 2008, Stat. Med. 27). Satterthwaite's degrees
-of freedom would make shorter intervals, but with a handful of seeds they are themselves so uncertain that
-intervals cover too seldom (see docs/benchmarks.md).
-"""
+"""What a rematch says: how good each contender is, which are tied with the best, and which one wins."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from search import resampling
-from search.intervals import TAIL, Interval, around, independent, student
+from search.intervals import Interval, around, independent
+from search.rematch.noise import Noise, noise
 from search.trials import Metric
 
 ALPHA = 0.05
-"""The probability at most that the truly best contender is not among the tied."""
+"""The probability, at most, that the truly best contender is not among the tied."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +48,13 @@ class Standing:
     search_score: float
     flattered: float
     """By how much the search's score was better than the mean: the winner's curse."""
-    score: float
-    """The mean with the constant: by what contenders are ranked."""
+    ranked_by: float
+    """The mean with the constant."""
     behind: float
-    """By how much its score is worse than the leader's; 0 for the leader."""
+    """By how much that is worse than the leader's; 0 for the leader."""
     behind_interval: Interval | None
-    """95%, of the true difference, on the same pictures. None for the leader, and where `interval` is."""
+    """95%, of the true difference; where it reaches below 0, this one may be better. None for the leader, and
+    where `interval` is."""
     tied: bool | None
     """Whether it may be the best for all that is known; None where `interval` is."""
 
@@ -85,7 +65,7 @@ class Verdict:
 
     metric: str
     standings: tuple[Standing, ...]
-    """The highest mean first: the leader."""
+    """Best first: the leader, then by how far they are behind."""
     winner: int
     """The trial."""
     won_by: str
@@ -97,29 +77,6 @@ class Verdict:
     pictures: int
     units: int
     """Pictures, or groups of pictures that belong together."""
-
-
-@dataclass(frozen=True)
-class _Noise:
-    """What makes the mean scores of k contenders differ from their true ones."""
-
-    seed_variance: float
-    """Of one run's score over seeds, on given pictures."""
-    rest: float
-    """The rest's share of it, as the bootstrap tells: the seeds' spread is less only by chance."""
-    freedom: int
-    seeds: np.ndarray
-    """Of each contender, int (k,)."""
-    of_pictures: np.ndarray
-    """Covariance of mean scores that is due to the pictures, (k, k)."""
-    units: int
-
-    def half(self, contrast: np.ndarray, tail: float = TAIL) -> float:
-        """Half the interval of a sum of mean scores, weighted by `contrast`, (k,)."""
-        by_seeds, by_pictures = student(self.freedom, tail), student(self.units - 1, tail)
-        of_seeds = max(by_seeds**2 * self.seed_variance, by_pictures**2 * self.rest)
-        of_pictures = by_pictures**2 * max(0.0, float(contrast @ self.of_pictures @ contrast))
-        return math.sqrt(of_seeds * float((contrast**2 / self.seeds).sum()) + of_pictures)
 
 
 def verdict(
@@ -144,44 +101,55 @@ def verdict(
         groups: int (N,): pictures of one scene have the same. Whole groups are resampled.
 
     Raises:
-        ValueError: There is nothing to compare, a run is not of these pictures or holds what is no number.
+        ValueError: There is nothing to compare, a trial is given twice, or a run is not of these pictures or
+            not finite.
     """
     _check(contenders, labels)
     contenders = sorted(contenders, key=lambda contender: contender.trial)
     units = resampling.units(labels, groups)
-    summands = [[resampling.summands(metric, labels, run) for run in one.runs] for one in contenders]
-    scores = [
-        [float(resampling.score(run.sum(axis=0, dtype=np.float64))) for run in runs] for runs in summands
+    runs = [[resampling.summands(metric, labels, run) for run in one.runs] for one in contenders]
+    known = noise(runs, units)
+    scores = [[resampling.score_of(run) for run in of_one] for of_one in runs]
+    ranked_by = [
+        float(np.mean(of_one)) + one.constant for of_one, one in zip(scores, contenders, strict=True)
     ]
-    noise = _noise(summands, scores, units)
-    means = [float(np.mean(of_seeds)) for of_seeds in scores]
-    gains = np.array([metric.gain(mean + one.constant) for mean, one in zip(means, contenders, strict=True)])
-    leader, single = int(gains.argmax()), np.eye(len(contenders))
+    gains = [metric.gain(value) for value in ranked_by]
+    leader = gains.index(max(gains))
     size = independent(metric, labels, units)
-    standings = [
-        Standing(
-            trial=one.trial,
+    standings = []
+    for place, contender in enumerate(contenders):
+        mean, behind = float(np.mean(scores[place])), gains[leader] - gains[place]
+        standing = Standing(
+            trial=contender.trial,
             scores=tuple(scores[place]),
-            mean=means[place],
+            mean=mean,
             spread=float(np.std(scores[place], ddof=1)) if len(scores[place]) > 1 else None,
-            interval=around(metric, means[place], noise.half(single[place]), size) if noise else None,
-            search_score=one.search_score,
-            flattered=metric.gain(one.search_score) - metric.gain(means[place]),
-            score=means[place] + one.constant,
-            behind=float(gains[leader] - gains[place]),
-            behind_interval=_behind(noise, gains, leader, place) if noise and place != leader else None,
-            tied=_may_be_best(noise, gains, place) if noise else None,
+            interval=None,
+            search_score=contender.search_score,
+            flattered=metric.gain(contender.search_score) - metric.gain(mean),
+            ranked_by=ranked_by[place],
+            behind=behind,
+            behind_interval=None,
+            tied=None,
         )
-        for place, one in enumerate(contenders)
-    ]
-    winner, won_by = _winner(contenders, standings, leader)
+        if known is not None:
+            half = known.between(leader, place)
+            standing = replace(
+                standing,
+                interval=around(metric, mean, known.alone(place), size),
+                behind_interval=None if place == leader else (behind - half, behind + half),
+                tied=_may_be_best(place, gains, known),
+            )
+        standings.append(standing)
+    standings.sort(key=lambda standing: (standing.behind, standing.trial))
+    winner, won_by = _winner(standings, {one.trial: one.cost for one in contenders})
     return Verdict(
         metric=metric.name,
-        standings=tuple(sorted(standings, key=lambda standing: (standing.behind, standing.trial))),
+        standings=tuple(standings),
         winner=winner,
         won_by=won_by,
-        seed_sd=math.sqrt(noise.seed_variance) if noise else None,
-        freedom=noise.freedom if noise else 0,
+        seed_sd=math.sqrt(known.of_seeds) if known else None,
+        freedom=known.freedom if known else 0,
         pictures=len(labels),
         units=int(units.max()) + 1,
     )
@@ -190,6 +158,8 @@ def verdict(
 def _check(contenders: Sequence[Contender], labels: np.ndarray) -> None:
     if not contenders or len(labels) == 0:
         raise ValueError("a rematch needs at least one contender and one picture")
+    if len({contender.trial for contender in contenders}) < len(contenders):
+        raise ValueError("a trial is given twice")
     for contender in contenders:
         if not contender.runs:
             raise ValueError(f"trial {contender.trial} has no run")
@@ -199,58 +169,20 @@ def _check(contenders: Sequence[Contender], labels: np.ndarray) -> None:
                     f"trial {contender.trial}: log-probabilities must be ({len(labels)}, classes); "
                     f"received {run.shape}"
                 )
-            if np.isnan(run).any():
-                raise ValueError(f"trial {contender.trial}: a run has log-probabilities that are no numbers")
+            if not np.isfinite(run).all():
+                raise ValueError(f"trial {contender.trial}: a run has log-probabilities that are not finite")
 
 
-def _noise(
-    summands: Sequence[Sequence[np.ndarray]], scores: Sequence[Sequence[float]], units: np.ndarray
-) -> _Noise | None:
-    """None where there is nothing to tell it from."""
-    seeds = np.array([len(runs) for runs in summands])
-    freedom = int((seeds - 1).sum())
-    if freedom == 0 or units.max() == 0:
-        return None
-    squares = sum(float(np.var(of_seeds)) * len(of_seeds) for of_seeds in scores)
-    of_runs = resampling.covariance([run for runs in summands for run in runs], units)
-    owner = np.repeat(np.arange(len(seeds)), seeds)
-    of_pictures, rests = np.empty((len(seeds), len(seeds))), []
-    for a, b in np.ndindex(of_pictures.shape):
-        block = of_runs[np.ix_(owner == a, owner == b)]
-        of_pictures[a, b] = block.mean()
-        if a == b and seeds[a] > 1:  # with itself a run shares the rest, too
-            of_pictures[a, a] = block[~np.eye(seeds[a], dtype=bool)].mean()
-            rests.append(block.diagonal().mean() - of_pictures[a, a])
-    rest = float(np.mean(rests))
-    return _Noise(squares / freedom, rest, freedom, seeds, of_pictures, int(units.max()) + 1)
-
-
-def _difference(count: int, better: int, worse: int) -> np.ndarray:
-    contrast = np.zeros(count)
-    contrast[better], contrast[worse] = 1.0, -1.0
-    return contrast
-
-
-def _behind(noise: _Noise, gains: np.ndarray, leader: int, place: int) -> Interval:
-    half = noise.half(_difference(len(gains), leader, place))
-    return float(gains[leader] - gains[place] - half), float(gains[leader] - gains[place] + half)
-
-
-def _may_be_best(noise: _Noise, gains: np.ndarray, place: int) -> bool:
+def _may_be_best(place: int, gains: Sequence[float], known: Noise) -> bool:
     others = [other for other in range(len(gains)) if other != place]
     return all(
-        gains[other] - gains[place]
-        <= noise.half(_difference(len(gains), other, place), tail=ALPHA / len(others))
-        for other in others
+        gains[other] - gains[place] <= known.between(other, place, ALPHA / len(others)) for other in others
     )
 
 
-def _winner(contenders: Sequence[Contender], standings: Sequence[Standing], leader: int) -> tuple[int, str]:
-    costs = {
-        one.trial: one.cost for one, standing in zip(contenders, standings, strict=True) if standing.tied
-    }
-    known = {trial: cost for trial, cost in costs.items() if cost is not None}
-    if len(costs) < 2 or len(known) < len(costs):
-        return contenders[leader].trial, "score"
-    behind = {standing.trial: standing.behind for standing in standings}
-    return min(known, key=lambda trial: (known[trial], behind[trial])), "cost"
+def _winner(standings: Sequence[Standing], costs: Mapping[int, float | None]) -> tuple[int, str]:
+    """The trial, and by what it wins; the leader comes first."""
+    tied = {one.trial: cost for one in standings if one.tied and (cost := costs[one.trial]) is not None}
+    if len(tied) < 2 or len(tied) < sum(bool(one.tied) for one in standings):
+        return standings[0].trial, "score"
+    return min(tied, key=lambda trial: tied[trial]), "cost"

@@ -15,7 +15,7 @@ from trainables.data.dataset import Dataset, Pictures, Prepared, load, prepare
 from trainables.data.decode import DecodeError, decode, decode_each
 from trainables.data.errors import DataError
 from trainables.data.sources import LAYOUTS, Listing, read_listing
-from trainables.data.split import PARTS, SHARES, make_split, read_split, write_split
+from trainables.data.split import PARTS, SHARES, groups_of, make_split, read_split, write_split
 
 __all__ = [
     "LAYOUTS",
@@ -33,6 +33,7 @@ __all__ = [
     "build_or_open_each",
     "decode",
     "decode_each",
+    "groups_of",
     "load",
     "make_split",
     "on_canvases",

@@ -132,3 +132,10 @@ def read_split(path: Path) -> pd.DataFrame:
             f"{path} is not a split: wanted are the columns {', '.join(_COLUMNS)}, part in {PARTS}"
         )
     return split
+
+
+def groups_of(split: pd.DataFrame, part: str) -> np.ndarray:
+    """The group of each picture of a part, in its order, int64 (N,); what has no group is one by itself."""
+    found = split[split["part"] == part]
+    names = ("group " + found["group"]).where(found["group"] != "", "file " + found["file"])
+    return pd.factorize(names)[0]

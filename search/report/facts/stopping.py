@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 import pandas as pd
 
+from search.intervals import wilson
 from search.policy.rungs import Rungs
 from search.report import text
 from search.report.facts.view import SearchView
@@ -87,14 +87,6 @@ def stopping(view: SearchView) -> Stopping:
         sentences=[],
     )
     return found._replace(sentences=_told(found, metric))
-
-
-def wilson(hits: int, of: int) -> tuple[float, float]:
-    """The 95% interval of a share of which a sample of `of` has `hits` (Wilson, JASA 1927)."""
-    z = NormalDist().inv_cdf(0.975)
-    middle = (hits + z**2 / 2) / (of + z**2)
-    half = z / (of + z**2) * math.sqrt(hits * (of - hits) / of + z**2 / 4)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _best(records: Sequence[TrialRecord], metric: Metric) -> float | None:

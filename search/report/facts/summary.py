@@ -7,6 +7,7 @@ import shlex
 from typing import Any, NamedTuple
 
 from search.allowance import EndedBy
+from search.intervals import Interval
 from search.report import text
 from search.report.facts.data import data_facts
 from search.report.facts.rematch import Contender, rematch
@@ -42,6 +43,8 @@ class Tested(NamedTuple):
     """What the model in `model/` scores on the test part."""
 
     accuracy: float
+    interval: Interval | None
+    """95%; None where an older model did not note it."""
     pictures: int
     about: str
     """Its other scores, which trial it is of, and how often the test part has been read."""
@@ -112,7 +115,9 @@ def _test_score(view: SearchView) -> Tested | None:
     scores = f"macro-F1 {text.score(test['macro_f1'], 'macro_f1')}, log loss {text.number(test['log_loss'])}"
     of_trial = "" if view.alone or trial is None else f" It is trial {trial}, retrained."
     read = f"The test part has been read {text.count(view.test_readings, 'time')} so far."
-    return Tested(test["accuracy"], test["n"], f"{scores}.{of_trial} {read}")
+    interval = test.get("accuracy_95")
+    about = f"{scores}.{of_trial} {read}"
+    return Tested(test["accuracy"], (interval[0], interval[1]) if interval else None, test["n"], about)
 
 
 def _headline(view: SearchView, leader: Leader | None) -> str:

@@ -19,11 +19,11 @@ def ranked_table(view: SearchView) -> pd.DataFrame:
 
     Columns: `rank` (from 1), `trial`, `score` (see `TrialRecord.score`); where costs count beside the metric,
     the metric, each cost, and `on_front` (`yes` or `no`); where there was a rematch, of its contenders
-    `rematch` (the mean), `rematch_low` and `rematch_high` (its 95% interval); `outcome`, `family`,
-    `epochs`, `passes` (over the training part), `seconds`, `images_per_s` (mean over the epochs); then one a varied recipe path; then
-    `origin` (`sampled`, or where a given recipe is from), where the search has controls `control`
-    (`TrialRecord.control`), and `error`. All are of dtype object, so that whole numbers stay whole; a cell
-    without a value is None, and a setting whose value is null is the string `null`.
+    `rematch` (the mean), `rematch_low` and `rematch_high` (its 95% interval); `outcome`, `family`, `epochs`,
+    `passes` (over the training part), `seconds`, `images_per_s` (mean over the epochs); then one a varied
+    recipe path; then `origin` (`sampled`, or where a given recipe is from), where the search has controls
+    `control` (`TrialRecord.control`), and `error`. All are of dtype object, so that whole numbers stay whole;
+    a cell without a value is None, and a setting whose value is null is the string `null`.
     """
     paths = [path for path in varied_paths(view.records) if path != FAMILY]
     rows = [
