@@ -249,7 +249,14 @@ def test_a_search_leaves_the_files_that_the_readme_of_the_results_describes(sear
     names = {name for name in names if not name.startswith("model")}
     assert names >= {
         *("settings.json", "environment.json", "data.json", "space.yaml", "split.csv", "records.jsonl"),
-        *("leaderboard.html", "leaderboard.csv", "best_config.yaml", "study.db", "manifest.json"),
+        *(
+            "leaderboard.html",
+            "leaderboard.csv",
+            "leaderboard.parquet",
+            "best_config.yaml",
+            "study.db",
+            "manifest.json",
+        ),
     }
     described = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(names) if f"`{name}`" not in described] == []
