@@ -31,6 +31,7 @@ from search.rematch.shown import outcome
 from search.report.text import count
 from search.results import Finished, write_results
 from search.settings import Settings
+from search.tracking.beside import tracked
 from search.tune.connection import Connection
 from search.tune.driver import StopAll, Venue, carried, run
 from search.tune.probing import measured
@@ -154,6 +155,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         file = RecordFile(folder.records_file)
         stack.callback(file.close)
         file.session()
+        stack.enter_context(tracked(folder, settings.trackers, terminal))
         cost = CostModel(
             settings.cost_model,
             file.records,

@@ -52,8 +52,11 @@ class Records:
         """The trials by number."""
         return [self.trials[number] for number in sorted(self.trials)]
 
-    def apply(self, event: dict[str, Any]) -> None:
+    def apply(self, event: dict[str, Any]) -> int | None:
         """Takes one event in.
+
+        Returns:
+            The number of the trial that it is about.
 
         Raises:
             KeyError, TypeError, ValueError: The event is not of the form that `RecordFile` writes.
@@ -61,13 +64,13 @@ class Records:
         kind, moment = event["event"], float(event["time"])
         if kind == "session":
             self.sessions.append((moment, moment))
-            return
+            return None
         if self.sessions:
             self.sessions[-1] = (self.sessions[-1][0], max(self.sessions[-1][1], moment))
         if kind == "trial":
             trial = Trial(**event["trial"])
             self.trials.setdefault(trial.number, TrialRecord(trial, started=moment))
-            return
+            return trial.number
         record = self.trials[event["trial"]]
         if kind == "epoch":
             epoch = Epoch(**{key: value for key, value in event.items() if key != "event"})
@@ -84,34 +87,58 @@ class Records:
                 record.ended, record.error, record.traceback = moment, event["error"], event["traceback"]
         else:
             raise ValueError(f"unknown event {kind!r}")
+        return record.number
+
+
+class RecordReader:
+    """Reads records while they may grow, whole lines only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.records = Records()
+        self.size = 0
+        """Bytes of the whole lines so far."""
+        self._lines = 0
+
+    def read(self) -> set[int]:
+        """Takes in what has been appended since the last time; a file that is not there holds nothing.
+
+        Returns:
+            The numbers of the trials that it is about.
+
+        Raises:
+            RecordsError: A whole line is not one of ours; the message says which.
+        """
+        content = _after(self.path, self.size)
+        whole = content[: content.rfind(b"\n") + 1]
+        about = [self._apply(line) for line in whole.split(b"\n")[:-1]]
+        self.size += len(whole)
+        return {number for number in about if number is not None}
+
+    def _apply(self, line: bytes) -> int | None:
+        self._lines += 1
+        try:
+            return self.records.apply(json.loads(line))
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as fault:
+            raise RecordsError(
+                f"{self.path}, line {self._lines}: not a record of this program ({type(fault).__name__}: "
+                f"{fault}). Restore the file from a copy, or start a new search under another --name."
+            ) from fault
 
 
 def read(path: Path) -> Records:
-    """The records in `path`, whole lines only; empty when there is no file.
-
-    Raises:
-        RecordsError: A whole line is not one of ours; the message says which.
-    """
-    return _parse(path, _whole_lines(path))
+    """The records in `path`, as they are now; see `RecordReader.read`."""
+    reader = RecordReader(path)
+    reader.read()
+    return reader.records
 
 
-def _parse(path: Path, content: bytes) -> Records:
-    records = Records()
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
-        try:
-            records.apply(json.loads(line))
-        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as fault:
-            raise RecordsError(
-                f"{path}, line {number}: not a record of this program ({type(fault).__name__}: {fault}). "
-                "Restore the file from a copy, or start a new search under another --name."
-            ) from fault
-    return records
-
-
-def _whole_lines(path: Path) -> bytes:
-    """The file up to its last newline; read at once, for it may grow meanwhile."""
-    content = path.read_bytes() if path.exists() else b""
-    return content[: content.rfind(b"\n") + 1]
+def _after(path: Path, at: int) -> bytes:
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        file.seek(at)
+        return file.read()
 
 
 class RecordFile:
@@ -123,11 +150,12 @@ class RecordFile:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = path
-        whole = _whole_lines(path)
-        self.records = _parse(path, whole)
+        reader = RecordReader(path)
+        reader.read()
+        self.records = reader.records
         self._clock = clock
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        os.ftruncate(self._fd, len(whole))
+        os.ftruncate(self._fd, reader.size)
 
     def session(self) -> None:
         """The driver starts."""

@@ -20,6 +20,7 @@ from search.names import check_names
 from search.objectives import COSTS, EXAMPLE, WEIGHT
 from search.policy.sampler_names import SAMPLERS
 from search.settings import DEFAULT_TRIALS, Settings, from_options, name_after, subject
+from search.tracking.trackers import KINDS, check_installed
 from search.trials import METRICS
 
 if TYPE_CHECKING:
@@ -245,6 +246,12 @@ def parser() -> argparse.ArgumentParser:
     )
     result = top.add_argument_group("the result")
     result.add_argument("--name", metavar="NAME", help="folder under results/ (default: by data and time)")
+    for name, kind in KINDS.items():
+        result.add_argument(
+            f"--{name}",
+            action=argparse.BooleanOptionalAction,
+            help=f"show the search in {kind.title} while it runs: {kind.place}",
+        )
     result.add_argument(
         "--resume",
         action="store_true",
@@ -302,6 +309,7 @@ def _run(given: dict[str, Any]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     resume, dry_run = given.pop("resume"), given.pop("dry_run")
     settings = settings_from(given, resume=resume)
+    check_installed(settings.trackers)
     folder = SearchFolder(RESULTS / settings.name)
     if not resume:
         if folder.path.exists():

@@ -101,6 +101,10 @@ class Settings(BaseModel):
     """Whether trials share GPUs, as many as keep one busy, where not told what they get."""
     timeout_min: Annotated[float, Field(gt=0)] = 30.0
     """A trial that reports no epoch for so many minutes is given up."""
+    tensorboard: bool = False
+    """Whether the search is shown there, as for `mlflow` and `wandb`."""
+    mlflow: bool = False
+    wandb: bool = False
     ray: str = "auto"
     cache_dir: str
     cache_gb: Annotated[float, Field(gt=0)] = 100.0
@@ -174,6 +178,11 @@ class Settings(BaseModel):
             price=self.price or 0.0,
             patience=self.patience,
         )
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """Where else the search is shown, by names in `search.tracking.trackers.KINDS`."""
+        return tuple(name for name in ("tensorboard", "mlflow", "wandb") if getattr(self, name))
 
     @property
     def alone(self) -> bool:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search import evaluate, leaderboard, predict, preview, records, retrain, run, train
+from search import evaluate, leaderboard, predict, preview, records, retrain, run, track, train
 from search import list as listing
 from search.command import guarded, hint_when_interrupted
 from search.final import choose
@@ -78,7 +78,7 @@ def run_apart(desk: Desk, module: str, *arguments: str) -> tuple[int, str, str]:
 # Without a search.
 
 
-@pytest.mark.parametrize("module", [run, train, preview, retrain, predict, evaluate])
+@pytest.mark.parametrize("module", [run, train, preview, retrain, predict, evaluate, track])
 def test_every_option_has_a_help_text(module: Any) -> None:
     parser: argparse.ArgumentParser = module.parser()
     assert parser.description
@@ -88,7 +88,10 @@ def test_every_option_has_a_help_text(module: Any) -> None:
 
 @pytest.mark.parametrize(
     "main",
-    [module.main for module in (run, train, preview, retrain, predict, evaluate, leaderboard, listing)],
+    [
+        module.main
+        for module in (run, train, preview, retrain, predict, evaluate, leaderboard, listing, track)
+    ],
 )
 def test_help_fits_a_terminal_and_names_the_command(
     main: Main, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -249,7 +252,14 @@ def test_a_search_leaves_the_files_that_the_readme_of_the_results_describes(sear
     names = {name for name in names if not name.startswith("model")}
     assert names >= {
         *("settings.json", "environment.json", "data.json", "space.yaml", "split.csv", "records.jsonl"),
-        *("leaderboard.html", "leaderboard.csv", "best_config.yaml", "study.db", "manifest.json"),
+        *(
+            "leaderboard.html",
+            "leaderboard.csv",
+            "leaderboard.parquet",
+            "best_config.yaml",
+            "study.db",
+            "manifest.json",
+        ),
     }
     described = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
     assert [name for name in sorted(names) if f"`{name}`" not in described] == []

@@ -45,6 +45,12 @@ def test_only_the_rooms_of_ray_import_ray(path: Path) -> None:
     assert allowed or "ray" not in packages(path)
 
 
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_trackers_library_is_imported_by_what_writes_to_it_and_by_nothing_else(path: Path) -> None:
+    for library in ("tensorboard", "mlflow", "wandb"):
+        assert (library in packages(path)) == (path == Path(f"search/tracking/to_{library}.py"))
+
+
 @pytest.mark.parametrize("path", [path for path in FILES if path.parts[0] == "spaces"], ids=str)
 def test_spaces_imports_no_heavy_library(path: Path) -> None:
     assert packages(path).isdisjoint({"torch", "torchvision", "timm", "ray"})

@@ -189,7 +189,7 @@ def test_a_failed_write_leaves_the_old_page_and_no_litter(tmp_path, monkeypatch)
     with pytest.raises(OSError, match="no space"):
         write_leaderboard(tmp_path, synthetic_view())
     assert path.read_bytes() == before
-    assert sorted(os.listdir(tmp_path)) == ["leaderboard.csv", "leaderboard.html"]
+    assert sorted(os.listdir(tmp_path)) == ["leaderboard.csv", "leaderboard.html", "leaderboard.parquet"]
 
 
 def test_a_thousand_long_trials_make_a_page_well_under_15_mb(tmp_path):

@@ -52,7 +52,14 @@ def test_a_finished_search_leaves_page_table_study_winner_and_manifest(
     assert best is not None
     assert {path.name for path in folder.path.iterdir()} == {
         *("settings.json", "data.json", "records.jsonl"),
-        *("leaderboard.html", "leaderboard.csv", "study.db", "best_config.yaml", "manifest.json"),
+        *(
+            "leaderboard.html",
+            "leaderboard.csv",
+            "leaderboard.parquet",
+            "study.db",
+            "best_config.yaml",
+            "manifest.json",
+        ),
     }
     manifest = folder.read_json(folder.manifest_file)
     assert manifest["state"] == "finished"

@@ -1,4 +1,4 @@
-"""The leaderboard: one self-contained HTML file and one CSV, both from the same ranked table."""
+"""The leaderboard: one self-contained HTML file, one CSV and one Parquet, all from the same ranked table."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ from plotly.offline import get_plotlyjs
 
 from search.report import facts, opened, rows, style, text
 from search.report.facts import SearchView
+from search.report.parquet import parquet_bytes
 from search.report.sections import Sections
 
 HERE = Path(__file__).parent
 PAGE = "leaderboard.html"
 TABLE = "leaderboard.csv"
+TYPED_TABLE = "leaderboard.parquet"
 SCRIPTS = ("figures", "opened", "table", "page")
 """The page's own, each after those that it needs."""
 
 
 def write_leaderboard(folder: Path, view: SearchView) -> Path:
-    """Writes `leaderboard.html` and `leaderboard.csv` into the folder and returns the page's path.
+    """Writes `leaderboard.html`, `.csv` and `.parquet` into the folder and returns the page's path.
 
     Each file appears whole or not at all: it is written beside its place and moved there.
 
@@ -38,15 +40,16 @@ def write_leaderboard(folder: Path, view: SearchView) -> Path:
         OSError: The folder does not exist or cannot be written to.
     """
     table = facts.ranked_table(view)
-    _replace(folder / TABLE, csv_text(table))
-    _replace(folder / PAGE, page_text(view, table))
+    _replace(folder / TABLE, csv_text(table).encode())
+    _replace(folder / TYPED_TABLE, parquet_bytes(table))
+    _replace(folder / PAGE, page_text(view, table).encode())
     return folder / PAGE
 
 
-def _replace(path: Path, content: str) -> None:
+def _replace(path: Path, content: bytes) -> None:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        beside.write_text(content, encoding="utf-8", newline="")
+        beside.write_bytes(content)
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
