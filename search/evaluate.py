@@ -98,19 +98,14 @@ def evaluate(
         said.append(np.log(found.clip(np.finfo(np.float32).tiny).astype(np.float64)))
     if not said:
         raise InputError(f"{data}: none of its {len(files)} pictures can be read.")
-    labels, answers = np.array(labels_read), np.stack(said)
+    truth, found = np.array(labels_read), np.stack(said)
     return {
         "model": str(model),
         "data": str(data),
         "part": part,
         "only": None if classes is None else list(classes),
-        "test": quality(
-            labels,
-            answers,
-            classifier.classes,
-            unknown_below=classifier.calibration.unknown_below,
-        )
-        | of_test(labels, answers),
+        "test": quality(truth, found, classifier.classes, unknown_below=classifier.calibration.unknown_below)
+        | of_test(truth, found),
         "skipped": skipped,
     }
 
