@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from search.report import contest, facts, figures, front, parallel, style
+from search.report import contest, facts, figures, front, parallel, style, tested
 from search.report.charts import Chart, Charts
 from search.report.facts import SearchView
 
@@ -17,6 +17,8 @@ COMPARED = 3
 FEWEST_FOR_PARALLEL = 2
 AXIS_PX = 92
 """Width of one parallel axis with its labels."""
+CLASS_PX = 14
+"""The least width of a column of the confusion matrix."""
 
 
 class Sections:
@@ -39,6 +41,8 @@ class Sections:
         self.front = [candidate for candidate in self.candidates if candidate.on_front]
         self.rematch = facts.rematch(view)
         self.contest = self._contest()
+        self.model = facts.model(view)
+        self.confusion, self.reliability = self._tested()
         settings = self._by_importance()
         self.tradeoffs = self._tradeoffs()
         self.curves = self._curves()
@@ -76,6 +80,15 @@ class Sections:
         if self.rematch is None:
             return None
         return self.charts.add("rematch", "", contest.contest(self.rematch, self._palette))
+
+    def _tested(self) -> tuple[Chart | None, Chart | None]:
+        if self.model is None:
+            return None, None
+        width = CLASS_PX * len(self.model.classes)
+        return (
+            self.charts.add("confusion", "", tested.confusion(self.model), width=width),
+            self.charts.add("reliability", "", tested.reliability(self.model)) if self.model.bins else None,
+        )
 
     def _tradeoffs(self) -> list[Chart]:
         objectives = self._view.objectives

@@ -5,6 +5,7 @@ from search.report.facts.data import DataFacts, data_facts
 from search.report.facts.drawn import BEST_DRAWN, MOST_DRAWN, drawn_trials
 from search.report.facts.front import Candidate, candidates, pareto_front
 from search.report.facts.importance import MIN_TRIALS, Importance, importances
+from search.report.facts.model import Model, model
 from search.report.facts.rematch import Rematch, rematch
 from search.report.facts.settings import (
     FAMILY,
@@ -32,6 +33,7 @@ __all__ = [
     "DataFacts",
     "Importance",
     "Leader",
+    "Model",
     "Rematch",
     "RungFacts",
     "SearchView",
@@ -48,6 +50,7 @@ __all__ = [
     "family",
     "importances",
     "learning_curves",
+    "model",
     "outcome_name",
     "pareto_front",
     "ranked_table",
