@@ -374,8 +374,25 @@ def test_the_winner_is_on_the_front(seed: int) -> None:
     assert winner.on_front
 
 
-def test_without_objectives_there_is_no_front() -> None:
-    assert facts.candidates(synthetic_view()) == []
+def test_without_objectives_the_front_is_over_the_time_of_a_whole_training() -> None:
+    view = synthetic_view()
+    found = {candidate.trial: candidate for candidate in facts.candidates(view)}
+    points = {}
+    for made in view.records:
+        if made.score(view.metric) is None:
+            continue
+        seconds = np.mean([epoch.metrics["epoch_s"] for epoch in made.history]) * made.trial.epochs
+        assert found[made.number].costs == {"train_time_s": pytest.approx(seconds)}
+        points[made.number] = (made.score(view.metric), -seconds)
+    on_front = dict(zip(points, _brute_force(list(points.values())), strict=True))
+    assert {number: candidate.on_front for number, candidate in found.items()} == on_front
+
+
+def test_a_training_whose_time_is_not_known_has_no_place_on_the_front() -> None:
+    view = synthetic_view()
+    for reported in view.records[1].history:
+        del reported.metrics["epoch_s"]
+    assert {0, 1} & {candidate.trial for candidate in facts.candidates(view)} == {0}
 
 
 # The page.
@@ -440,11 +457,11 @@ def test_the_table_has_metric_costs_and_front_beside_the_score(tmp_path: Path) -
 @pytest.mark.parametrize(
     "view",
     [
-        synthetic_view(),
+        synthetic_view([]),
         synthetic_view([], metric=ALL.scored_by, objectives=ALL, state="running"),
         synthetic_view([synthetic_search()[6]], metric=ALL.scored_by, objectives=ALL),
     ],
-    ids=["no objectives", "nothing started", "all failed"],
+    ids=["no objectives, nothing started", "nothing started", "all failed"],
 )
 def test_without_a_front_the_page_has_no_section_for_it(tmp_path: Path, view: SearchView) -> None:
     assert "Pareto front</h3>" not in write_leaderboard(tmp_path, view).read_text(encoding="utf-8")

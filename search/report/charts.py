@@ -30,6 +30,10 @@ class Charts:
         self._figures[name] = figure
         return Chart(name, title, int(figure.layout.height), width)
 
+    def figure(self, name: str) -> go.Figure:
+        """One of the figures."""
+        return self._figures[name]
+
     def plain(self) -> dict[str, Any]:
         """The figures by id, as plotly's JSON; NaN has become null."""
         return {name: json.loads(figure.to_json()) for name, figure in self._figures.items()}

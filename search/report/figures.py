@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 
 from search.report import text
@@ -13,16 +14,17 @@ from search.report.style import (
     NEUTRAL,
     PALETTE,
     SHARE,
-    brief,
     choices,
     empty_figure,
     hover,
     label,
+    mark_opacity,
     marker,
     opacity,
     round_ticks,
     span,
     spread,
+    time_unit,
 )
 from search.trials import Metric
 
@@ -31,10 +33,24 @@ WIDEST_TICKS = 30
 
 
 def curves(
-    found: Sequence[Curve], metric: str, title: str, palette: dict[str, str], leader: int | None
+    found: Sequence[Curve],
+    metric: str,
+    title: str,
+    palette: dict[str, str],
+    leader: int | None,
+    rungs: Sequence[float] = (),
 ) -> go.Figure:
-    """One line a trial over passes; a mark where it ended says how; the leader's line is bold."""
+    """One line a trial over passes; a mark where it ended says how; the leader's line is bold.
+
+    Dotted lines stand at the rungs, the passes at which weak trials are stopped.
+    """
     figure = empty_figure(height=420, x="passes over the training part", y=title, metric=metric)
+    for rung in rungs:
+        figure.add_vline(
+            rung,
+            line={"color": NEUTRAL, "width": 1, "dash": "dot"},
+            annotation={"text": f"rung {text.number(rung)}", "font": {"size": 11}, "yanchor": "top"},
+        )
     for name, colour in palette.items():
         of_family = [curve for curve in found if curve.family == name and curve.trial != leader]
         _add_lines(figure, of_family, metric, name, colour, width=1.3, opacity=opacity(len(found)))
@@ -50,9 +66,17 @@ def curves(
             name=label(f"{first.family}, {first.outcome}"),
             mode="markers",
             marker=marker(palette[first.family], first.outcome, len(found)),
-            hovertemplate=hover(metric, "%{x:.3g} passes"),
+            hovertext=[_told(curve) for curve, _, _ in curve_ends],
+            hovertemplate=hover(metric, "%{hovertext}"),
         )
     return figure
+
+
+def _told(curve: Curve) -> str:
+    """How far a curve came."""
+    if curve.rung is not None:
+        return f"stopped at the rung of {text.number(curve.rung)}"
+    return f"{text.number(curve.passes[-1])} passes"
 
 
 def _add_lines(
@@ -66,24 +90,22 @@ def _add_lines(
     dash: str = "solid",
 ) -> None:
     """All lines of a family as one trace with gaps: a thousand traces would be slow."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    trials: list[int | None] = []
-    for curve in found:
-        x += [*(brief(v) for v in curve.passes), None]
-        y += [*(brief(v) for v in curve.values[metric]), None]
-        trials += [*[curve.trial] * len(curve.passes), None]
-    if x:
+    if found:
         figure.add_scatter(
-            x=x,
-            y=y,
-            customdata=trials,
+            x=_with_gaps([curve.passes for curve in found]),
+            y=_with_gaps([curve.values[metric] for curve in found]),
+            customdata=_with_gaps([[curve.trial] * len(curve.passes) for curve in found]),
             name=label(name),
             mode="lines",
             opacity=opacity,
             line={"color": colour, "width": width, "dash": dash},
             hovertemplate=hover(metric, "%{x:.3g} passes"),
         )
+
+
+def _with_gaps(lists: Sequence[Sequence[float]]) -> np.ndarray:
+    """All lists in a row, each with a NaN behind: numbers (points + lists,), which plotly packs densely."""
+    return np.concatenate([[*values, math.nan] for values in lists]).astype(np.float32)
 
 
 def _by_family_and_outcome(found: Sequence[Curve], metric: str) -> list[list[tuple[Curve, float, float]]]:
@@ -135,7 +157,7 @@ def slice_of(setting: Setting, metric: Metric, palette: dict[str, str], scores: 
             name=label(f"{family}, {outcome}"),
             mode="markers",
             marker=marker(palette[family], outcome, len(setting.trials)),
-            opacity=opacity(len(setting.trials)),
+            opacity=mark_opacity(len(setting.trials)),
             hovertemplate=hover(metric.name, "%{customdata[1]}", "%{customdata[0]}"),
         )
     if setting.numeric:
@@ -188,7 +210,7 @@ def importance(found: Sequence[Importance]) -> go.Figure:
 
 def best_over_time(found: Sequence[BestSoFar], metric: Metric, palette: dict[str, str]) -> go.Figure:
     """Every scored trial at its end, and the best score so far as a staircase."""
-    unit, size = _time_unit(max((point.seconds for point in found), default=0.0))
+    unit, size = time_unit(max((point.seconds for point in found), default=0.0))
     figure = empty_figure(height=360, x=f"{unit} of searching", y=metric.title, metric=metric.name)
     figure.update_xaxes(rangemode="tozero")
     if found:
@@ -239,9 +261,3 @@ def pictures(found: DataFacts, palette: dict[str, str]) -> go.Figure:
         showgrid=False,
     )
     return figure
-
-
-def _time_unit(longest_s: float) -> tuple[str, float]:
-    if longest_s < 180:
-        return "seconds", 1.0
-    return ("minutes", 60.0) if longest_s < 3 * 3600 else ("hours", 3600.0)

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from search.objectives import Cost, Objectives
 from search.report import text
 from search.report.facts import Candidate
-from search.report.style import NEUTRAL, brief, empty_figure, label, marker, opacity, span
+from search.report.style import NEUTRAL, brief, empty_figure, label, mark_opacity, marker, span
 
 POINTS = 40
 """Of a curve."""
@@ -39,7 +39,7 @@ def front(
     )
     figure.update_yaxes(range=span([candidate.metric for candidate in found], text.is_log(metric.name)))
     leading = next((candidate for candidate in found if candidate.trial == leader), None)
-    if leading is not None and len(objectives.costs) == 1:
+    if leading is not None and len(objectives.costs) == 1 and objectives.weights[cost.name]:
         _add_equals(figure, leading, cost, objectives, 10**low, 10**high)
     _add_staircase(figure, found, cost, objectives, 10**high)
     groups: dict[tuple[str, str], list[Candidate]] = {}
@@ -53,7 +53,7 @@ def front(
             objectives,
             name=label(f"{family}, {outcome}"),
             marker=marker(palette[family], outcome, len(found)),
-            opacity=opacity(len(found)),
+            opacity=mark_opacity(len(found)),
         )
     ring = {"symbol": "circle-open", "color": NEUTRAL, "line": {"width": 1.6}}
     ringed = [candidate for candidate in found if candidate.on_front]

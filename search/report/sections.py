@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from search.report import contest, facts, figures, front, parallel, style, tested
+from search.report import contest, facts, figures, front, ladder, parallel, style, tested, timeline
 from search.report.charts import Chart, Charts
 from search.report.facts import SearchView
 
@@ -37,7 +37,8 @@ class Sections:
         self.judged_from = facts.MIN_TRIALS
         self.data = facts.data_facts(view)
         self.part_colours = style.part_colours(self.data.parts) if self.data else {}
-        self.candidates = facts.candidates(view)
+        self.objectives = facts.objectives_of(view)
+        self.candidates = [] if view.alone else facts.candidates(view)
         self.front = [candidate for candidate in self.candidates if candidate.on_front]
         self.rematch = facts.rematch(view)
         self.contest = self._contest()
@@ -50,6 +51,14 @@ class Sections:
         self.parallel = self._parallel(settings)
         self.importance = self._importance()
         self.best = self._best()
+        self.stints = facts.stints(view)
+        self.places = facts.places(self.stints)
+        self.timeline_from = ""
+        self.timeline = self._timeline()
+        self.arrivals = facts.arrivals(view)
+        self.fates = facts.fates(self.arrivals)
+        self.fate_marks = ladder.MARKS
+        self.ladder = self._ladder()
         self.pictures = self._pictures()
 
     @property
@@ -91,17 +100,15 @@ class Sections:
         )
 
     def _tradeoffs(self) -> list[Chart]:
-        objectives = self._view.objectives
-        if objectives is None or not self.candidates:
-            return []
         shown = [one for one in self.candidates if one.on_front or one.trial in self._drawn]
         return [
             self.charts.add(
                 f"front-{cost.name}",
                 cost.title,
-                front.front(shown, cost, objectives, self._palette, self._leader),
+                front.front(shown, cost, self.objectives, self._palette, self._leader),
             )
-            for cost in objectives.costs
+            for cost in self.objectives.costs
+            if self.candidates
         ]
 
     def _curves(self) -> list[Chart]:
@@ -112,9 +119,12 @@ class Sections:
         parts = {"loss": "loss", "accuracy": "accuracy"}
         needed = [*shown, *(f"{side}_{part}" for part in parts for side in ("train", "val"))]
         found = [c for c in facts.learning_curves(self._view, needed) if c.trial in self._drawn]
+        rungs = facts.levels(self._view)
         charts = [
             self.charts.add(
-                f"curves-{name}", title, figures.curves(found, name, title, self._palette, self._leader)
+                f"curves-{name}",
+                title,
+                figures.curves(found, name, title, self._palette, self._leader, rungs),
             )
             for name, title in shown.items()
             if found and not self._view.alone
@@ -152,6 +162,21 @@ class Sections:
         found = facts.best_to_draw(facts.best_over_time(self._view), self._drawn)
         figure = figures.best_over_time(found, self._view.metric, self._palette)
         return self.charts.add("best", "", figure) if found else None
+
+    def _timeline(self) -> Chart | None:
+        if self._view.alone or not self.stints:
+            return None
+        starts = sorted(stint.start_s for stint in self.stints)[-facts.MOST_DRAWN :]
+        shown = [stint for stint in self.stints if stint.start_s >= starts[0]]
+        if len(shown) < len(self.stints):
+            self.timeline_from = f" The last {len(shown):,} of {len(self.stints):,} bars are drawn."
+        return self.charts.add("timeline", "", timeline.timeline(shown, self._palette))
+
+    def _ladder(self) -> Chart | None:
+        shown = [arrival for arrival in self.arrivals if arrival.trial in self._drawn]
+        if not shown:
+            return None
+        return self.charts.add("ladder", "", ladder.ladder(shown, self._view.metric, self._palette))
 
     def _pictures(self) -> Chart | None:
         if self.data is None:

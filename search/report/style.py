@@ -116,6 +116,11 @@ def opacity(trials: int) -> float:
     return max(0.15, min(0.85, 6 / math.sqrt(max(1, trials))))
 
 
+def mark_opacity(trials: int) -> float:
+    """Marks stay clearer than lines: each has to be seen."""
+    return max(0.55, opacity(trials))
+
+
 def brief(value: float) -> float:
     """Five significant digits: enough for a screen, and a third of the page's size."""
     return float(f"{value:.5g}")
@@ -151,3 +156,10 @@ def round_ticks(values: Sequence[float], log: bool) -> list[float]:
     step = step / 2 if (high - low) / step < 3 else step * 2 if (high - low) / step > 6 else step
     first = math.ceil(low / step)
     return [round(i * step, 10) for i in range(first, math.floor(high / step) + 1)]
+
+
+def time_unit(longest_s: float) -> tuple[str, float]:
+    """The unit of a time axis up to so many seconds, and the seconds of it."""
+    if longest_s < 180:
+        return "seconds", 1.0
+    return ("minutes", 60.0) if longest_s < 3 * 3600 else ("hours", 3600.0)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from search.report.facts.rungs import levels, rung_of
 from search.report.facts.settings import family
 from search.report.facts.view import SearchView, outcome_name
 from search.trials import Outcome, TrialRecord, ranked
@@ -18,6 +19,8 @@ class Curve(NamedTuple):
     rank: int
     family: str
     outcome: str
+    rung: float | None
+    """In passes, where the stopping rule stopped it; None where it did not."""
     passes: list[float]
     values: dict[str, list[float]]
     """By metric; NaN where an epoch did not report it or it was not finite, and where the trial diverged:
@@ -26,12 +29,14 @@ class Curve(NamedTuple):
 
 def learning_curves(view: SearchView, metrics: Sequence[str]) -> list[Curve]:
     """A curve for every trial that reported at least once, best trial first."""
+    rungs = levels(view)
     return [
         Curve(
             record.number,
             rank,
             family(record),
             outcome_name(record, view.state),
+            rung_of(rungs, record.passes) if record.ended_by_rule else None,
             [epoch.passes for epoch in record.history],
             {name: _values(record, name) for name in metrics},
         )
@@ -68,7 +73,7 @@ def best_over_time(view: SearchView) -> list[BestSoFar]:
     points = []
     for moment, record, score in sorted(scored, key=lambda item: (item[0], item[1].number)):
         best = max(best, score, key=view.metric.gain)
-        seconds = _worked(moment, start, view.sessions)
+        seconds = worked(moment, start, view.sessions)
         name = outcome_name(record, view.state)
         points.append(BestSoFar(seconds, record.number, family(record), name, score, best))
     return points
@@ -88,7 +93,7 @@ def _last_sign(record: TrialRecord) -> float:
     return record.ended if record.ended is not None else record.history[-1].time
 
 
-def _worked(moment: float, start: float, sessions: Sequence[tuple[float, float]]) -> float:
+def worked(moment: float, start: float, sessions: Sequence[tuple[float, float]]) -> float:
     """Seconds of driver time up to a moment; wall-clock time since `start` without known sessions."""
     if not sessions:
         return moment - start

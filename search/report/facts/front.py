@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from search.objectives import TRAIN_TIME, Objectives
 from search.report.facts.settings import family
 from search.report.facts.view import SearchView, outcome_name
-from search.trials import ranked
+from search.trials import TrialRecord, ranked
 
 
 class Candidate(NamedTuple):
@@ -26,12 +27,15 @@ class Candidate(NamedTuple):
     """No other trial is at least as good in the metric and in every cost, and better in one of them."""
 
 
+def objectives_of(view: SearchView) -> Objectives:
+    """What the front is over: where nothing counts but the metric, that and the time of a training."""
+    return view.objectives or Objectives(view.metric, {"train-time": 0.0})
+
+
 def candidates(view: SearchView) -> list[Candidate]:
-    """The trials with a score, from best to worst; none where nothing counts but the metric."""
-    objectives = view.objectives
-    if objectives is None:
-        return []
-    known = [(record, objectives.values(record)) for record in ranked(view.records, view.metric)]
+    """The trials with a score, from best to worst."""
+    objectives = objectives_of(view)
+    known = [(record, _values(record, view)) for record in ranked(view.records, view.metric)]
     scored = [(record, values) for record, values in known if values is not None]
     keys = [cost.key for cost in objectives.costs]
     name, gain = objectives.metric.name, objectives.metric.gain
@@ -47,6 +51,16 @@ def candidates(view: SearchView) -> list[Candidate]:
         )
         for (record, values), on_front in zip(scored, front, strict=True)
     ]
+
+
+def _values(record: TrialRecord, view: SearchView) -> dict[str, float] | None:
+    """Metric and costs of a trial by key; None without a score, or where no epoch tells how long it took."""
+    if view.objectives is not None:
+        return view.objectives.values(record)
+    score = record.score(view.metric)
+    if score is None or not record.seconds:
+        return None
+    return {view.metric.name: score, TRAIN_TIME: record.seconds / record.epochs_done * record.trial.epochs}
 
 
 def pareto_front(points: Sequence[Sequence[float]]) -> list[bool]:

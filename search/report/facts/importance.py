@@ -23,7 +23,7 @@ MIN_TRIALS = 15
 """Fewer than this say nothing: the method wants five trials among the best, and others to compare with."""
 MIN_TRIALS_OF_SETTING = 8
 """A setting that fewer trials had is not judged."""
-MOST_JUDGED = 2000
+MOST_JUDGED = 1000
 """Of more trials an even sample of the ranking is judged: it has the same shape, and takes less time."""
 SHUFFLES = 20
 """How often the ranking is shuffled to see what importance chance alone gives."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
 from search.intervals import wilson
-from search.policy.rungs import Rungs
 from search.report import text
+from search.report.facts.rungs import levels, rung_of, score_at
 from search.report.facts.view import SearchView
 from search.trials import Metric, Outcome, TrialRecord
 
@@ -103,33 +102,22 @@ def _seconds_beyond(control: TrialRecord) -> float:
 def _rungs(
     view: SearchView, stopped: Sequence[TrialRecord], controls: Sequence[TrialRecord]
 ) -> list[RungFacts]:
-    length, reduction = view.settings.get("max_epochs"), view.settings.get("reduction")
-    if length is None or reduction is None:
-        return []
-    levels = Rungs(length, reduction=reduction).levels[:-1]
-    stops = [_rung(levels, record.passes) for record in stopped]
-    kept = [_rung(levels, record.control or 0.0) for record in controls]
+    rungs = levels(view)
+    stops = [rung_of(rungs, record.passes) for record in stopped]
+    kept = [rung_of(rungs, record.control or 0.0) for record in controls]
     complete = [record for record in view.records if record.outcome is Outcome.COMPLETE]
-    rungs = []
-    for level in levels:
-        pairs = [pair for record in complete if (pair := _there_and_at_end(record, level, view.metric))]
-        rungs.append(RungFacts(level, stops.count(level), kept.count(level), len(pairs), _correlation(pairs)))
-    return rungs
+    found = []
+    for rung in rungs:
+        pairs = [pair for record in complete if (pair := _there_and_at_end(record, rung, view.metric))]
+        found.append(RungFacts(rung, stops.count(rung), kept.count(rung), len(pairs), _correlation(pairs)))
+    return found
 
 
-def _rung(levels: Sequence[float], passes: float) -> float | None:
-    """The highest rung that a trial of so many passes has reached."""
-    return max((level for level in levels if level <= passes), default=None)
-
-
-def _there_and_at_end(record: TrialRecord, level: float, metric: Metric) -> tuple[float, float] | None:
+def _there_and_at_end(record: TrialRecord, rung: float, metric: Metric) -> tuple[float, float] | None:
     """A trial's score when it reached a rung, and its last one; None where it came no further."""
-    reached = [epoch for epoch in record.history if epoch.passes >= level]
-    end = record.score(metric)
-    if len(reached) < 2 or end is None:
-        return None
-    there = record.kept(reached[0].epoch).metrics.get(metric.name, math.nan)
-    return (there, end) if math.isfinite(there) else None
+    there, end = score_at(record, rung, metric), record.score(metric)
+    went_on = sum(epoch.passes >= rung for epoch in record.history) > 1
+    return None if there is None or end is None or not went_on else (there, end)
 
 
 def _correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
