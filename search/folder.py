@@ -20,6 +20,8 @@ from search.settings import Settings
 from spaces.errors import InputError
 
 RESULTS = Path("results")
+EXPLAINED = "explained"
+"""In a model's folder: where the network looks."""
 
 
 class FolderError(InputError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.allowance import EndedBy
-from search.folder import SearchFolder, State
+from search.folder import EXPLAINED, SearchFolder, State
 from search.policy.sampler import Sampler, write_study
 from search.readings import count_readings
 from search.records import read
@@ -39,7 +39,7 @@ def view(folder: SearchFolder, state: State, ended_by: EndedBy | None = None) ->
     """
     settings, records = folder.settings(), folder.records()
     data, metrics = folder.read_json(folder.data_file), folder.model / "metrics.json"
-    allowance = settings.allowance
+    allowance, looked = settings.allowance, folder.model / EXPLAINED / "explained.json"
     return SearchView(
         name=settings.name,
         metric=settings.scored_by,
@@ -52,6 +52,8 @@ def view(folder: SearchFolder, state: State, ended_by: EndedBy | None = None) ->
         data=data,
         sessions=records.sessions,
         model=folder.read_json(metrics) if metrics.exists() else {},
+        explained=folder.read_json(looked) if looked.exists() else {},
+        images={file.name: file.read_bytes() for file in sorted(looked.parent.glob("*.webp"))},
         test_readings=count_readings(folder),
         limits=allowance.limits,
         ended_by=folder.ended_by or ended_by,

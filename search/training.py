@@ -17,7 +17,9 @@ import pandas as pd
 from torch import nn
 
 from search.calibrated import calibration_of
-from search.folder import FolderError, SearchFolder
+from search.explained import explained
+from search.explained_files import write_explained
+from search.folder import EXPLAINED, FolderError, SearchFolder
 from search.intervals import of_test
 from search.readings import note_reading
 from search.trials import kept_place
@@ -194,6 +196,8 @@ def write_model(
             imports=folder.settings().imports,
         )
         _write_predictions(pictures, said, partial / PREDICTIONS_FILE)
+        looked = explained(fitted.model, recipe, pictures, said, runtime=runtime)
+        write_explained(looked, partial / EXPLAINED)
         folder.write_json(partial / "metrics.json", metrics)
         partial.rename(out)
     finally:

@@ -43,6 +43,7 @@ class Sections:
         self.rematch = facts.rematch(view)
         self.contest = self._contest()
         self.model = facts.model(view)
+        self.explained = facts.explained(view)
         self.confusion, self.reliability = self._tested()
         settings = self._by_importance()
         self.tradeoffs = self._tradeoffs()

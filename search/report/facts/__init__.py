@@ -3,6 +3,7 @@
 from search.report.facts.curves import BestSoFar, Curve, best_over_time, best_to_draw, learning_curves
 from search.report.facts.data import DataFacts, data_facts
 from search.report.facts.drawn import BEST_DRAWN, MOST_DRAWN, drawn_trials
+from search.report.facts.explained import Explained, explained
 from search.report.facts.front import Candidate, candidates, objectives_of, pareto_front
 from search.report.facts.importance import MIN_TRIALS, Importance, importances
 from search.report.facts.model import Model, model
@@ -38,6 +39,7 @@ __all__ = [
     "Command",
     "Curve",
     "DataFacts",
+    "Explained",
     "Importance",
     "Leader",
     "Model",
@@ -56,6 +58,7 @@ __all__ = [
     "candidates",
     "data_facts",
     "drawn_trials",
+    "explained",
     "families",
     "family",
     "fates",

@@ -35,6 +35,10 @@ class SearchView:
     left out of time axes. Empty: one session."""
     model: dict[str, Any] = field(default_factory=dict)
     """`metrics.json` of the model in `model/`; empty where there is none."""
+    explained: dict[str, Any] = field(default_factory=dict)
+    """`explained.json` of that model; empty where there is none."""
+    images: Mapping[str, bytes] = field(default_factory=dict)
+    """The WebP pictures that it names."""
     test_readings: int = 0
     """How often the test part has been read."""
     limits: Mapping[EndedBy, str] = field(default_factory=dict)
