@@ -114,7 +114,8 @@ def _calibration_line(metrics: dict[str, Any]) -> str:
         return f"Not calibrated, and nothing is called unknown: {metrics['not_calibrated']}."
     line = f"Calibrated by the rematch: temperature {found['temperature']:.3f}"
     if found["unknown_below"] is not None:
-        line += f", unknown below {found['unknown_below']:.3f}"
+        called = f"{metrics['test']['called_unknown']} of {metrics['test']['n']} test pictures"
+        line += f", unknown below {found['unknown_below']:.3f} ({called})"
     return line
 
 

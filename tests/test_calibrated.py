@@ -291,6 +291,9 @@ def test_a_retrain_says_what_it_is_calibrated_on_or_why_it_is_not(
     arguments = [str(trained.path), "--device", "cpu"]
     assert command.main([*arguments, "--false-alarm-rate", "0"]) == 0
     assert "Calibrated by the rematch: temperature 1.000\n" in capsys.readouterr().out
+    assert command.main([*arguments, "--false-alarm-rate", "0.1", "--out", "strict"]) == 0
+    strict = metrics_of(Path("strict"))["test"]["called_unknown"]
+    assert f"unknown below 0.333 ({strict} of 72 test pictures)\n" in capsys.readouterr().out
     assert command.main([*arguments, "--config", "own.yaml"]) == 0
     said = capsys.readouterr().out
     assert "Not calibrated, and nothing is called unknown: its recipe is none of" in said
