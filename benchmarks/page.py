@@ -4,10 +4,10 @@
 
 A search of the space `scratch` that never ran: random recipes, each with a curve of as many epochs, on
 four nodes of two GPUs; every seventh trial failed with a traceback. *Built* is the folder's page and table,
-from the records in memory. The file is opened in headless Chromium of 1280 x 900 pixels: *table* is when the
-table can be read, sorted and filtered, *figures* when those in view are drawn, *all* when all are; the best of
-so many openings, each in a new page. In brackets are processor seconds, of the building process or of the
-page's main thread: on a busy machine they say more.
+from the records in memory. The file is opened in headless Chromium of 1280 x 900 pixels: *table* is when
+the table can be read, sorted and filtered, *figures* when those in view are drawn, *all* when all are; the
+best of so many openings, each in a new page. In brackets are processor seconds, of the building process or
+of the page's main thread: on a busy machine they say more.
 """
 
 from __future__ import annotations

@@ -76,8 +76,9 @@ def covariance(runs: Sequence[np.ndarray], units: np.ndarray) -> np.ndarray:
         float64 (R, R); the same for the same units.
     """
     count = int(units.max()) + 1
-    by_unit, starts = np.argsort(units, kind="stable"), np.cumsum(np.bincount(units))[:-1]
-    sums = np.stack([np.add.reduceat(run[by_unit], [0, *starts]) for run in runs], axis=1)
+    by_unit = np.argsort(units, kind="stable")
+    starts = np.flatnonzero(np.diff(units[by_unit], prepend=-1))
+    sums = np.stack([np.add.reduceat(run[by_unit], starts) for run in runs], axis=1)
     rows = max(1, min(REPLICATES, BLOCK // count))
     scores = []
     for first in range(0, REPLICATES, rows):

@@ -45,6 +45,13 @@ def test_the_covariance_of_means_is_that_of_the_pictures_over_their_number(metri
     np.testing.assert_allclose(covariance(terms, units(labels, None)), expected, rtol=0.2)
 
 
+def test_of_few_pictures_the_variance_is_not_too_small() -> None:
+    labels, log_probs = drawn(4, 3, seed=1)
+    terms = summands(LOSS, labels, log_probs)
+    found = covariance([terms], np.arange(4)).item()
+    assert found == pytest.approx(terms[:, 0, 0].var(ddof=1) / 4, rel=0.1)
+
+
 def test_of_groups_of_uneven_sizes_it_is_that_of_a_ratio_of_sums() -> None:
     rng = np.random.default_rng(0)
     groups = rng.integers(150, size=600)
@@ -53,7 +60,7 @@ def test_of_groups_of_uneven_sizes_it_is_that_of_a_ratio_of_sums() -> None:
     terms = summands(ACCURACY, labels, certain(np.where(hits, labels, 1 - labels), 2))
     found = covariance([terms], units(labels, groups)).item()
     deviations = np.bincount(groups, weights=hits - hits.mean(), minlength=150)
-    # Cochran 1977, "Sampling Techniques", 6.3: the variance of a ratio estimate.
+    # The variance of a ratio estimate: Cochran 1977, "Sampling Techniques".
     assert found == pytest.approx(150 / 149 * (deviations**2).sum() / 600**2, rel=0.1)
     assert found > 1.5 * hits.var() / 600
 

@@ -61,7 +61,7 @@ class Noise:
         """Of a sum of mean scores weighted by `contrast`, (k,).
 
         The standard error times the mean of two t quantiles, that of the seeds and that of the pictures,
-        weighted by their variances (Cochran and Cox 1957, "Experimental Designs", 4.14). Satterthwaite's
+        weighted by their variances (Cochran and Cox 1950, "Experimental Designs"). Satterthwaite's
         degrees of freedom are themselves estimated, which makes intervals too short when seeds are few.
         """
         seeds = self.of_seeds * float((contrast**2 / self.seeds).sum())
