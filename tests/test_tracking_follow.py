@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Callable
@@ -9,11 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from search import run, track
 from search.folder import SearchFolder, State
+from search.tracking import beside, trackers
 from search.tracking import follow as following
-from search.tracking import trackers
 from search.tracking.follow import follow, without_secrets
 from search.tracking.runs import Status
 from search.tracking.trackers import TrackingError, check_installed
@@ -204,6 +206,52 @@ def test_secrets_stay_out_of_what_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "sehr-geheim")
     said = "https://me:pw@host/x: 401 for 0123456789abcdef with sehr-geheim; see http://host/a@b"
     assert without_secrets(said) == "https://***@host/x: 401 for *** with ***; see http://host/a@b"
+
+
+# Beside a search, in a process of its own.
+
+
+def beside_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, patience_s: float) -> str:
+    """What people see of a search that is tracked by this program, a shell script."""
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\n{program}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(beside.sys, "executable", str(script))
+    monkeypatch.setattr(beside, "PATIENCE_S", patience_s)
+    console = Console(file=io.StringIO(), width=200)
+    with beside.tracked(SearchFolder(Path("results/mine")), ("mlflow",), console):
+        pass
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+LATER = "What could not be sent can be sent later: python -m search.track results/mine --mlflow\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "shown"),
+    [
+        ("echo MLflow: [there]", "MLflow: [there]\n"),
+        ("echo it fails; exit 1", f"it fails\n{LATER}"),
+        ('test "$*" = "-m search.track results/mine --mlflow"', ""),
+    ],
+)
+def test_a_search_says_what_its_trackers_say(
+    program: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert beside_search(tmp_path, monkeypatch, program, patience_s=60) == shown
+
+
+def test_a_search_does_not_wait_for_a_tracker_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert beside_search(tmp_path, monkeypatch, "exec sleep 300", patience_s=0.1) == LATER
+
+
+def test_a_search_without_trackers_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside.subprocess, "Popen", lambda *asked, **more: pytest.fail("a process"))
+    with beside.tracked(SearchFolder(Path("results/mine")), (), Console()):
+        pass
 
 
 # What is asked for.

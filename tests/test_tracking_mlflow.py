@@ -29,7 +29,10 @@ EXPERIMENT = "classifier-search"
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All searches here share a store, as in a results folder."""
-    return tmp_path_factory.mktemp("results")
+    made = tmp_path_factory.mktemp("results")
+    (made / "mlflow").mkdir()
+    mlflow_client(made).search_experiments()  # makes the store
+    return made
 
 
 @pytest.fixture(autouse=True)

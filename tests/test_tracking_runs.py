@@ -97,7 +97,7 @@ def test_the_recipe_of_a_trial_can_be_trained_as_it_is() -> None:
 def test_the_searchs_run_has_its_best_score_whenever_a_trial_ended(tmp_path: Path) -> None:
     folder = told_folder(tmp_path / "mine", events(synthetic_search()), max_epochs=EPOCHS, space="scratch")
     records = folder.records()
-    run = search_run(records, SETTINGS, State.FINISHED, {"a.csv": "1"})
+    run = search_run(records, SETTINGS, State.FINISHED, {"a.csv": "1"}, winner=2)
     ended = sorted(records.all(), key=lambda entry: entry.ended or 0.0)
     scores = [entry.score(SETTINGS.scored_by) for entry in ended]
     for point in run.points:
@@ -107,11 +107,8 @@ def test_the_searchs_run_has_its_best_score_whenever_a_trial_ended(tmp_path: Pat
     assert [point.step for point in run.points] == [
         place for place, score in enumerate(scores, start=1) if score is not None
     ]
-    best = max(ended, key=lambda entry: entry.score(SETTINGS.scored_by) or 0.0)
-    assert (run.summary["best_trial"], run.summary["best_score"]) == (
-        best.number,
-        best.score(SETTINGS.scored_by),
-    )
+    score = records.trials[2].score(SETTINGS.scored_by)
+    assert (run.summary["winner"], run.summary["winner_score"]) == (2, score)
     assert run.summary["trials"] == len(ended)
     assert run.summary["trials_out_of_memory"] == 1
     assert (run.status, run.files, run.final) == (Status.FINISHED, {"a.csv": "1"}, False)

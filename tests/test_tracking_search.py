@@ -70,9 +70,9 @@ def test_all_three_have_what_the_records_have_after_an_interruption_and_after_th
     assert {run.info.status for run in again.values()} == {"FINISHED"}
     assert len(again) == 5
     manifest = folder.read_json(folder.manifest_file)
-    assert again["search"].data.tags["best_trial"] == str(manifest["best_trial"])
+    assert again["search"].data.tags["winner"] == str(manifest["best_trial"])
     assert again["search"].data.metrics["best_score"] == manifest["best_score"]
-    assert in_wandb(folder)["mine"][-1]["summary"]["best_score"] == manifest["best_score"]
+    assert in_wandb(folder)["mine"][-1]["summary"]["winner_score"] == manifest["best_score"]
 
 
 def assert_level(folder: SearchFolder) -> None:
@@ -105,7 +105,7 @@ def test_a_server_that_is_gone_ends_no_search_and_its_password_is_nowhere(
     assert output.count("MLflow cannot be written to") == 1
     assert "What could not be sent can be sent later: python -m search.track results/mine --mlflow" in output
     assert len(desk.records("mine").trials) == 2
-    assert "Best: trial" in output
+    assert "Train it for real:  python -m search.retrain results/mine" in output
     assert "geheim" not in output
     written = [path for path in (desk.folder / "results").rglob("*") if path.is_file()]
     assert [path for path in written if b"geheim" in path.read_bytes()] == []

@@ -8,7 +8,7 @@ from typing import Any
 from search.folder import SearchFolder, State
 from search.records import RecordFile
 from search.tracking.runs import Run
-from search.trials import Epoch, Outcome, Trial, TrialRecord
+from search.trials import Epoch, Outcome, Trial, TrialRecord, ranked
 from tests.simulated import search_folder
 
 Event = tuple[float, Trial | Epoch | TrialRecord]
@@ -54,7 +54,8 @@ def end(folder: SearchFolder, state: State = State.FINISHED) -> None:
     (folder.path / "best_config.yaml").write_text("epochs: 9\n")
     (folder.path / "leaderboard.html").write_text("<p>größer</p>")
     (folder.path / "leaderboard.csv").write_text("rank,trial\n1,3\n")
-    folder.write_json(folder.manifest_file, {"state": str(state)})
+    best = ranked(folder.records().all(), folder.settings().scored_by)[0].number
+    folder.write_json(folder.manifest_file, {"state": str(state), "best_trial": best})
 
 
 class Listing:

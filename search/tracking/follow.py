@@ -16,7 +16,7 @@ from search.tracking.trackers import KINDS, Tracker, TrackingError, open_tracker
 
 EVERY_S = 1.0
 RETRY_S = 60.0
-FILES = ("best_config.yaml", "leaderboard.html", "leaderboard.csv")
+FILES = ("best_config.yaml", "leaderboard.html", "leaderboard.csv", "rematch.json")
 """Kept with the search's own run when it has ended."""
 LONGEST = 200
 """Characters of a library's own words."""
@@ -109,9 +109,10 @@ class _Follower:
         self._behind |= dict.fromkeys(cut_off)
         self._level(state)
         assert self._tracker is not None
-        self._tracker.write(
-            search_run(records, self._settings, state, self._files(["settings.json", *FILES]))
-        )
+        manifest = self._folder.manifest_file
+        winner = self._folder.read_json(manifest).get("best_trial") if manifest.exists() else None
+        files = self._files(["settings.json", *FILES])
+        self._tracker.write(search_run(records, self._settings, state, files, winner))
         self._tracker.close()
 
     def _files(self, names: Iterable[str]) -> dict[str, str]:

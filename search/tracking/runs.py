@@ -14,7 +14,7 @@ from search.folder import State
 from search.policy.rungs import Rungs
 from search.records import Records
 from search.settings import Settings
-from search.trials import TrialRecord, ranked
+from search.trials import Outcome, TrialRecord
 from spaces.flat import flatten
 from spaces.yaml_files import dump_yaml
 
@@ -154,11 +154,18 @@ def _rung(passes: float, settings: Settings) -> float | None:
     return max((level for level in levels if level <= passes), default=None)
 
 
-def search_run(records: Records, settings: Settings, state: State, files: Mapping[str, str]) -> Run:
+def search_run(
+    records: Records,
+    settings: Settings,
+    state: State,
+    files: Mapping[str, str],
+    winner: int | None = None,
+) -> Run:
     """The search: what it was told, and its best score as trials ended (the step is how many had).
 
     Args:
         files: See `Run`.
+        winner: The trial that a retrain trains, in a search that has ended.
     """
     running = state is State.RUNNING
     asked = {"metric": settings.metric, "data": settings.data or "demo", "space": settings.space}
@@ -171,7 +178,7 @@ def search_run(records: Records, settings: Settings, state: State, files: Mappin
         settings=plain({**asked, **flatten(settings.what_matters())}),
         points=_best_scores(records, settings),
         ended=None if running else records.sessions[-1][1],
-        summary={} if running else plain(_search_summary(records, settings, state)),
+        summary={} if running else plain(_search_summary(records, settings, state, winner)),
         files=dict(files),
     )
 
@@ -188,13 +195,13 @@ def _best_scores(records: Records, settings: Settings) -> list[Point]:
     return points
 
 
-def _search_summary(records: Records, settings: Settings, state: State) -> dict[str, Any]:
-    outcomes = [str(record.outcome or "cut off") for record in records.all()]
+def _search_summary(records: Records, settings: Settings, state: State, winner: int | None) -> dict[str, Any]:
+    outcomes = [str(record.outcome or "cut_off") for record in records.all()]
     found: dict[str, Any] = {"state": str(state), "trials": len(outcomes), "seconds": records.elapsed_s}
-    found |= {f"trials_{name}".replace(" ", "_"): outcomes.count(name) for name in sorted(set(outcomes))}
-    best = ranked(records.all(), settings.scored_by)[:1]
-    if best and (score := best[0].score(settings.scored_by)) is not None:
-        found |= {"best_trial": best[0].number, "best_score": score}
+    # Of none too: what was said when an earlier session ended is to be replaced.
+    found |= {f"trials_{name}": outcomes.count(name) for name in (*Outcome, "cut_off")}
+    if winner is not None:
+        found |= {"winner": winner, "winner_score": records.trials[winner].score(settings.scored_by)}
     return found
 
 

@@ -45,7 +45,9 @@ class Wandb:
         self._place = f"{mode} {os.environ.get('WANDB_ENTITY', '')}/{project}"
         self._notes = folder.path / "wandb" / NOTES
         self._notes.parent.mkdir(exist_ok=True)
-        self._sent = {sent.run: sent for sent in self._read_notes() if sent.place == self._place}
+        notes = self._read_notes()
+        self._noted = {sent.folder for sent in notes}
+        self._sent = {sent.run: sent for sent in notes if sent.place == self._place}
         self._open: dict[str, _Opened] = {}
 
     def write(self, run: Run) -> None:
@@ -75,7 +77,7 @@ class Wandb:
         if self._mode == OFFLINE:
             # What a killed process left cannot be gone on with, and nothing is lost: the records have it all.
             for left in self._notes.parent.glob(f"offline-run-*-{identity}"):
-                if sent is None or left.name > sent.folder:
+                if left.name not in self._noted:
                     shutil.rmtree(left)
         made = wandb.init(
             project=self._project,
@@ -123,6 +125,7 @@ class Wandb:
         with self._notes.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(sent)) + "\n")
         self._sent[key] = sent
+        self._noted.add(sent.folder)
 
     def _read_notes(self) -> list[_Sent]:
         lines = self._notes.read_text(encoding="utf-8").split("\n") if self._notes.exists() else []
