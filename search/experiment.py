@@ -22,9 +22,9 @@ from search.engine import Engine
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.opening import write_data, write_settings
 from search.plan import Plan
-from search.policy.policy import make_policy
+from search.policy.policy import Policy, make_policy
 from search.progress import Progress
-from search.records import RecordFile
+from search.records import RecordFile, Records
 from search.rematch.conclude import conclude
 from search.rematch.play import play
 from search.rematch.shown import outcome
@@ -156,27 +156,9 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         stack.callback(file.close)
         file.session()
         stack.enter_context(tracked(folder, settings.trackers, terminal))
-        cost = CostModel(
-            settings.cost_model,
-            file.records,
-            plan.offered,
-            classes=len(plan.prepared.classes),
-            passes=settings.max_epochs,
-            pictures=plan.training_pictures,
-        )
-        policy = make_policy(
-            plan.offered,
-            settings.scored_by,
-            name=settings.sampler,
-            seed=settings.seed,
-            max_passes=settings.max_epochs,
-            reduction=settings.reduction,
-            fits=plan.fits,
-            cost=cost.of,
-            former=plan.formers,
-        )
         runs = RecordFile(folder.rematch_records_file)
         stack.callback(runs.close)
+        policy = _policy(plan, file.records)
         accounts = Accounts(
             file.records,
             settings.scored_by,
@@ -189,21 +171,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             gpus=resources.gpus,
         )
         budget = Budget(accounts, settings.allowance, nodes=len(cluster.nodes))
-        engine = Engine(
-            file,
-            plan.offered,
-            policy,
-            metric=settings.scored_by,
-            budget=budget,
-            passes=settings.max_epochs,
-            pictures=plan.training_pictures,
-            seed=settings.seed,
-            starts=plan.starts,
-            scored=plan.scored,
-            audit=settings.audit,
-            # The state of a trial that has ended is needed no more, and of a large network it is large.
-            ended=lambda trial: checkpoint_file(folder.checkpoints, trial).unlink(missing_ok=True),
-        )
+        engine = _engine(folder, plan, file, policy, budget)
         place = Workplace(
             source=str(plan.source) if settings.data else None,
             split=plan.prepared.split,
@@ -227,6 +195,48 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         state = State.FINISHED if whole else State.INTERRUPTED
         best = write_results(folder, state, sampler=policy.sampler, ended_by=engine.ended_by)
     return Finished(folder.path, state, best)
+
+
+def _policy(plan: Plan, records: Records) -> Policy:
+    settings = plan.settings
+    cost = CostModel(
+        settings.cost_model,
+        records,
+        plan.offered,
+        classes=len(plan.prepared.classes),
+        passes=settings.max_epochs,
+        pictures=plan.training_pictures,
+    )
+    return make_policy(
+        plan.offered,
+        settings.scored_by,
+        name=settings.sampler,
+        seed=settings.seed,
+        max_passes=settings.max_epochs,
+        reduction=settings.reduction,
+        fits=plan.fits,
+        cost=cost.of,
+        former=plan.formers,
+    )
+
+
+def _engine(folder: SearchFolder, plan: Plan, file: RecordFile, policy: Policy, budget: Budget) -> Engine:
+    settings = plan.settings
+    return Engine(
+        file,
+        plan.offered,
+        policy,
+        metric=settings.scored_by,
+        budget=budget,
+        passes=settings.max_epochs,
+        pictures=plan.training_pictures,
+        seed=settings.seed,
+        starts=plan.starts,
+        scored=plan.scored,
+        audit=settings.audit,
+        # The state of a trial that has ended is needed no more, and of a large network it is large.
+        ended=lambda trial: checkpoint_file(folder.checkpoints, trial).unlink(missing_ok=True),
+    )
 
 
 def _conclude(folder: SearchFolder, terminal: Console) -> None:
