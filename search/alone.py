@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search.folder import RESULTS, FolderError, SearchFolder, State
+from search.live_page import LivePage
 from search.opening import write_data, write_settings
 from search.pictures import ready_pictures
 from search.records import RecordFile
@@ -174,9 +175,12 @@ def _drive(folder: SearchFolder, file: RecordFile, runtime: Runtime | None, hear
     config = TrialConfig(recipe=recipe, epochs=trial.epochs, seed=trial.seed)
     node, device = socket.gethostname(), str(runtime.resolved_device())
 
+    page = LivePage(folder)
+
     def report(metrics: dict[str, float]) -> None:
         file.epoch(Epoch(0, int(metrics["epoch"]), metrics["passes"], metrics, node, device))
         heard(metrics)
+        page.tick()
 
     def end(outcome: Outcome, error: str | None = None) -> None:
         if record.outcome is None:
@@ -185,19 +189,20 @@ def _drive(folder: SearchFolder, file: RecordFile, runtime: Runtime | None, hear
     folder.manifest_file.unlink(missing_ok=True)
     state = State.FINISHED
     try:
-        if not folder.model.exists() and record.outcome is not Outcome.DIVERGED:
-            fitted = fit(
-                folder,
-                config,
-                folder.model,
-                parts=("train",),
-                watched="validation",
-                runtime=runtime,
-                heard=report,
-            )
-            end(Outcome.COMPLETE)
-            score = {metric.name: record.score(metric)}
-            write_model(folder, fitted, folder.model, trial=0, runtime=runtime, search_score=score)
+        with page:
+            if not folder.model.exists() and record.outcome is not Outcome.DIVERGED:
+                fitted = fit(
+                    folder,
+                    config,
+                    folder.model,
+                    parts=("train",),
+                    watched="validation",
+                    runtime=runtime,
+                    heard=report,
+                )
+                end(Outcome.COMPLETE)
+                score = {metric.name: record.score(metric)}
+                write_model(folder, fitted, folder.model, trial=0, runtime=runtime, search_score=score)
     except DivergedError as fault:
         end(Outcome.DIVERGED, str(fault))
     except KeyboardInterrupt:

@@ -20,6 +20,7 @@ from search.chatter import chatter_to
 from search.cost_model import CostModel
 from search.engine import Engine
 from search.folder import RESULTS, FolderError, SearchFolder, State
+from search.live_page import LivePage
 from search.opening import write_data, write_settings
 from search.plan import Plan
 from search.policy.policy import Policy, make_policy
@@ -147,6 +148,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
         for line in resources.described():
             terminal.print(line)
         terminal.print(f"Messages of Ray go to {folder.log_file}. Ctrl-C stops and keeps what there is.")
+        terminal.print(f"The page follows the search, from its first results on: {folder.page_file}")
         # Only now: a search that Ray has no room for stays as it was.
         folder.manifest_file.unlink(missing_ok=True)
         folder.rematch_file.unlink(missing_ok=True)
@@ -183,9 +185,15 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             weights=carried(plan.weights, joined=cluster.joined),
         )
         venue = Venue(place, resources, 60 * settings.timeout_min, StopAll())
-        with _interrupts(venue.stop, terminal):
+        with _interrupts(venue.stop, terminal), LivePage(folder) as page:
             with Progress(engine, terminal) as progress:
-                run(engine, venue, tick=progress.tick)
+
+                def tick() -> None:
+                    progress.tick()
+                    if file.records.order:
+                        page.tick()
+
+                run(engine, venue, tick=tick)
             whole = engine.finished
             if whole:
                 terminal.print(escape(_said_end(engine, settings)))

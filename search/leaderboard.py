@@ -1,14 +1,21 @@
-"""`python -m search.leaderboard results/NAME`: the page and the table, from the records, at any time."""
+"""`python -m search.leaderboard results/NAME`: the page and the table, from the records, at any time.
+
+With `--follow` they are written again and again until the search ends: `search.run` and `search.train` start
+that themselves.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from search.command import guarded
 from search.folder import SearchFolder
+from search.live_page import follow
 from search.results import write_page
 
 
@@ -16,10 +23,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m search.leaderboard", description=__doc__)
     parser.add_argument("folder", metavar="results/NAME", help="a search, finished or still running")
-    path = Path(parser.parse_args(arguments).folder)
+    parser.add_argument(
+        "--follow", action="store_true", help="write them as results come, until the search has ended"
+    )
+    given = parser.parse_args(arguments)
+    path = Path(given.folder)
 
     def build() -> int:
         folder = SearchFolder.open(path)
+        if given.follow:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # half a file would be left behind
+            os.nice(10)  # trainings come first
+            follow(folder)
+            return 0
         print(f"Leaderboard:  {write_page(folder, folder.state)}")
         return 0
 

@@ -31,11 +31,14 @@ class Finished:
     """The winner; None when no trial has a score."""
 
 
-def view(folder: SearchFolder, state: State, ended_by: EndedBy | None = None) -> SearchView:
+def view(
+    folder: SearchFolder, state: State, ended_by: EndedBy | None = None, *, every_s: float = 0.0
+) -> SearchView:
     """A search as its page shows it, from its folder alone.
 
     Args:
         ended_by: What is going to be in the manifest, as long as there is none.
+        every_s: How often the page is written while the search runs; 0: just once.
     """
     settings, records = folder.settings(), folder.records()
     data, metrics = folder.read_json(folder.data_file), folder.model / "metrics.json"
@@ -57,12 +60,16 @@ def view(folder: SearchFolder, state: State, ended_by: EndedBy | None = None) ->
         test_readings=count_readings(folder),
         limits=allowance.limits,
         ended_by=folder.ended_by or ended_by,
+        read=time.time(),
+        every_s=every_s,
     )
 
 
-def write_page(folder: SearchFolder, state: State, ended_by: EndedBy | None = None) -> Path:
-    """Builds leaderboard.html and leaderboard.csv from the records, at any time."""
-    return write_leaderboard(folder.path, view(folder, state, ended_by))
+def write_page(
+    folder: SearchFolder, state: State, ended_by: EndedBy | None = None, *, every_s: float = 0.0
+) -> Path:
+    """Builds leaderboard.html and leaderboard.csv from the records, at any time; for arguments see `view`."""
+    return write_leaderboard(folder.path, view(folder, state, ended_by, every_s=every_s))
 
 
 def winner(records: list[TrialRecord], metric: Metric) -> TrialRecord | None:

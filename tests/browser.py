@@ -36,11 +36,16 @@ class Opened:
     """A page in a browser, drawn to its end, with everything that went wrong in it.
 
     Args:
+        clock: Whether the page gets a clock that `page.clock` can put forward.
         options: Of the browser's context, such as `color_scheme`.
     """
 
-    def __init__(self, browser: Any, path: Path, width: int = 1280, **options: object) -> None:
+    def __init__(
+        self, browser: Any, path: Path, width: int = 1280, *, clock: bool = False, **options: object
+    ) -> None:
         self.page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        if clock:
+            self.page.clock.install()
         self.page.set_default_timeout(120_000)  # machines that run tests are slow at times
         self.troubles: list[str] = []
         self.requests: list[str] = []

@@ -27,8 +27,12 @@ HERE = Path(__file__).parent
 PAGE = "leaderboard.html"
 TABLE = "leaderboard.csv"
 TYPED_TABLE = "leaderboard.parquet"
-SCRIPTS = ("figures", "opened", "table", "page")
+SCRIPTS = ("figures", "opened", "table", "page", "live")
 """The page's own, each after those that it needs."""
+
+
+REFRESH_S = 30.0
+"""At least, between two looks of a browser at the page of a running search."""
 
 
 def write_leaderboard(folder: Path, view: SearchView) -> Path:
@@ -95,6 +99,7 @@ def page_text(view: SearchView, table: pd.DataFrame) -> str:
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         scripts=[Markup(source) for source in scripts],
         script_hashes=[_hash(source) for source in scripts],
+        least_refresh_s=REFRESH_S,
         text=text,
     )
 

@@ -47,6 +47,10 @@ class SearchView:
     """What ended it; None where that was not noted."""
     rematch: Conclusion | None = None
     """What the best trials came to with fresh seeds; None where there has been no rematch."""
+    read: float = 0.0
+    """When it was read, in seconds since the Unix epoch."""
+    every_s: float = 0.0
+    """How often the page is written while the search runs; 0: just once."""
     objectives: Objectives | None = None
     """The search's metric and the costs beside it; None: nothing counts but the metric."""
 

@@ -1,5 +1,6 @@
 /* Draws figures in the page's colours, light or dark, those near the reader first. */
 const figures = JSON.parse(document.getElementById("figures").textContent);
+const zooms = {}; // the ranges that the reader has chosen, by figure and axis
 const touch = matchMedia("(pointer: coarse)").matches;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -25,15 +26,31 @@ function themed(layout) {
   return found;
 }
 
+/* The layout with the ranges that the reader has chosen. */
+function zoomed(layout, ranges = {}) {
+  for (const [axis, range] of Object.entries(ranges)) layout[axis] = { ...layout[axis], range, autorange: false };
+  return layout;
+}
+
+function noteZoom(id, changes) {
+  const ranges = zooms[id] ??= {};
+  for (const axis of ["xaxis", "yaxis"]) {
+    const range = [changes[`${axis}.range[0]`], changes[`${axis}.range[1]`]];
+    if (!range.includes(undefined)) ranges[axis] = range;
+    else if (`${axis}.autorange` in changes || `${axis}.range` in changes) delete ranges[axis];
+  }
+}
+
 function draw(place) {
   const figure = figures[place.id];
   const config = {
     responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover",
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d"],
   };
-  Plotly.react(place, figure.data, themed(figure.layout), config);
+  Plotly.react(place, figure.data, zoomed(themed(figure.layout), zooms[place.id]), config);
   if (place.dataset.drawn) return;
   place.dataset.drawn = "yes";
+  place.on("plotly_relayout", (changes) => noteZoom(place.id, changes));
   place.on("plotly_click", (event) => {
     const custom = event.points[0].customdata;
     const trial = Array.isArray(custom) ? custom[0] : custom;

@@ -5,14 +5,18 @@ for (const link of document.querySelectorAll("a[data-trial]")) {
     showTrial(link.dataset.trial);
   });
 }
+function choose(input) {
+  input.checked = true;
+  for (const tab of input.closest(".tabs").querySelectorAll(".tab")) {
+    tab.hidden = tab.querySelector(".chart").id !== input.value;
+  }
+  drawWaiting();
+  const place = document.getElementById(input.value);
+  if (place.dataset.drawn) Plotly.Plots.resize(place);
+}
+
 for (const input of document.querySelectorAll(".tabs input")) {
-  input.addEventListener("change", () => {
-    for (const tab of input.closest(".tabs").querySelectorAll(".tab")) {
-      tab.hidden = tab.querySelector(".chart").id !== input.value;
-    }
-    drawWaiting();
-    if (window.Plotly) Plotly.Plots.resize(document.getElementById(input.value));
-  });
+  input.addEventListener("change", () => choose(input));
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 addEventListener("DOMContentLoaded", drawWaiting); // when plotly, the last script, has been read

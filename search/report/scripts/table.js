@@ -107,6 +107,20 @@ function showTrial(number) {
   bodyOf(row).querySelector("button").focus({ preventScroll: true });
 }
 
+/* What the reader has chosen, by names that mean the same on a later page. */
+function tableState() {
+  return { filters: Object.fromEntries(new FormData(filters)), sorted, most, open: [...open].map((row) => trials[row]) };
+}
+
+function setTable(state) {
+  for (const [name, value] of Object.entries(state.filters)) filters.elements[name].value = value;
+  if (column[state.sorted.key]) sorted = state.sorted;
+  most = state.most;
+  markSorted();
+  update();
+  for (const trial of state.open) if (trials.includes(trial)) setOpen(trials.indexOf(trial), true);
+}
+
 function markSorted() {
   for (const header of table.tHead.rows[0].cells) {
     header.removeAttribute("aria-sort");
