@@ -119,3 +119,13 @@ def test_the_users_own_mode_and_project_are_kept_to_and_no_key_is_written(result
     files = [path for path in results.rglob("*") if path.is_file()]
     assert len(files) > 10
     assert [path for path in files if API_KEY.encode() in path.read_bytes()] == []
+
+
+def test_what_is_kept_for_one_project_stays_when_the_search_is_sent_to_another(results: Path) -> None:
+    folder = told_folder(results / "mine", EVENTS[:6], max_epochs=EPOCHS)
+    end(folder)
+    track(folder)
+    track(folder, WANDB_PROJECT="own")
+    for parts in in_wandb(folder).values():
+        assert [part["run"].project for part in parts] == ["classifier-search", "own"]
+        assert len({len(part["history"]) for part in parts}) == 1
