@@ -138,7 +138,8 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
         _refuse_over_limits(own, networks)
         pictures = int((prepared.split["part"] == "train").sum())
         length = {"passes": settings.max_epochs, "pictures": pictures}
-        fitting, left_out = built_in_recipes(offered, networks, **length)
+        fitting, misfits = built_in_recipes(offered, networks, **length)
+        left_out = {name: why for name, why in misfits.items() if name not in settings.start_from}
         warm = warm_start(settings, offered, networks, **length)
         formers, known = warm.formers, starts([*own, *warm.best, *fitting], offered, **length)
     # Only now: what is over the limits is not downloaded.

@@ -99,6 +99,7 @@ def test_the_users_recipes_come_first_and_the_plan_names_them(
     assert "does not see it (model.args.width 32 (8, 12, 64), " in said
     assert "left out recipes binary_cnn, cifar_resnet18, mini_xception, resnet101_baseline" in said
     assert "; plain_cnn (64 px; the space goes to 16)" in said
+    assert "default (" not in said  # it is named, and tried
 
 
 def test_a_recipe_that_is_given_another_length_than_its_file_says_is_told(desk: Path) -> None:

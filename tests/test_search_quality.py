@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.quality import command
 from benchmarks.quality.interface import Config, Job, Objective
 from benchmarks.quality.objective_files import load_objective, load_tree
 from benchmarks.quality.ours import SCORE, Ours
@@ -208,6 +210,36 @@ def test_an_objective_of_ones_own_is_a_file_with_three_names(tmp_path: Path) -> 
     history = simulate(objective, Ours(objective, seed=0, workers=2), Setting(2, 0.0, 40), seed=0)
     assert objective.name == "mine"
     assert history.times_s[-1] == 40.0
+
+
+def test_runs_of_a_file_that_has_changed_are_run_again_and_reused_ones_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "mine.py", tmp_path / "out.json"
+    text = (
+        "import numpy as np\n"
+        f'SPACE = """{SPACE}"""\n'
+        "MAX_EPOCHS = 4\n"
+        "def evaluate(config, seed):\n"
+        '    return np.full(4, config["rate"]), np.full(4, config["rate"]), 2.0\n'
+    )
+    asked = ["search_quality.py", "--objective", str(file), "--methods", "random", "--seeds", "0-1"]
+    monkeypatch.setattr("sys.argv", [*asked, "--time-s", "20", "--out", str(out)])
+    for written, reused in ((text, False), (text, True), (text.replace("2.0", "4.0"), False)):
+        file.write_text(written)
+        command.main("")
+        said = capsys.readouterr().out
+        assert (f"2 of 2 runs are in {out} already." in said) == reused
+    assert len(json.loads(out.read_text())) == 4
+
+
+def test_an_objective_that_is_not_there_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["search_quality.py", "--objective", "cruves"])
+    with pytest.raises(SystemExit):
+        command.main("")
+    assert "--objective cruves: neither a file nor one of finetuning, curves" in capsys.readouterr().err
 
 
 def test_a_space_may_be_given_as_a_mapping_with_any_names() -> None:

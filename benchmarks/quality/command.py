@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -10,6 +11,7 @@ import os
 import time
 import warnings
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +38,20 @@ Run = dict[str, Any]
 
 
 def main(description: str) -> None:
-    options = _parser(description).parse_args()
+    parser = _parser(description)
+    options = parser.parse_args()
+    if options.plot and find_spec("matplotlib") is None:
+        parser.error("--plot needs matplotlib: pip install -c benchmarks/constraints.txt -e '.[bench]'")
+    for name in options.objective:
+        if name not in BUILT_IN and not Path(name).is_file():
+            parser.error(f"--objective {name}: neither a file nor one of {', '.join(BUILT_IN)}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     runs: list[Run] = json.loads(options.out.read_text()) if options.out.exists() else []
     known = {_key(run) for run in runs}
-    asked = [run for run in _asked(options) if _key(run) not in known]
+    wanted = _asked(options)
+    asked = [run for run in wanted if _key(run) not in known]
+    if len(asked) < len(wanted):
+        print(f"{len(wanted) - len(asked)} of {len(wanted)} runs are in {options.out} already.")
     # Searches run side by side, so each on one thread; and SMAC repeats itself only under one hash seed.
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
     context = multiprocessing.get_context("spawn")  # peers keep global state, which a fork would copy
@@ -53,8 +64,8 @@ def main(description: str) -> None:
                 f"{run['trials']} trials, {run['epochs']} epochs, {run['real_s']:.1f} s",
                 flush=True,
             )
-    wanted = {_key(run) for run in _asked(options)}
-    shown = [run for run in runs if _key(run) in wanted]
+    keys = {_key(run) for run in wanted}
+    shown = [run for run in runs if _key(run) in keys]
     print(printed(shown))
     if options.plot:
         from benchmarks.quality.plot import draw  # its library comes with the peers'
@@ -103,11 +114,13 @@ def seeds(given: str) -> range:
 def _asked(options: argparse.Namespace) -> list[Run]:
     """What shall be run, seed by seed, so that what is there when it is interrupted is in pairs."""
     asked = seeds(options.seeds)
+    content = {name: _content(name) for name in options.objective}
     return [
         {
             "objective": Path(name).stem,
             "file": name,
             "method": method,
+            "content": content[name],
             "seed": seed,
             "workers": options.workers,
             "startup_s": options.startup_s,
@@ -120,8 +133,14 @@ def _asked(options: argparse.Namespace) -> list[Run]:
     ]
 
 
+def _content(name: str) -> str:
+    """Tells an objective's file from what it was before; nothing for a built-in objective."""
+    return "" if name in BUILT_IN else hashlib.sha256(Path(name).read_bytes()).hexdigest()[:16]
+
+
 def _key(run: Run) -> tuple[Any, ...]:
-    return tuple(run[name] for name in ("file", "method", "seed", "workers", "startup_s", "time_s"))
+    names = ("file", "content", "method", "seed", "workers", "startup_s", "time_s")
+    return tuple(run.get(name, "") for name in names)  # runs of older files have no content
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
