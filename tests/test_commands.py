@@ -248,8 +248,8 @@ def metrics_of(model: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_a_search_leaves_the_files_that_the_readme_of_the_results_describes(search: SearchFolder) -> None:
-    names = {path.name for path in search.path.iterdir() if not path.name.startswith(".")}
-    names = {name for name in names if not name.startswith("model")}
+    paths = [path for path in search.path.iterdir() if not path.name.startswith((".", "model"))]
+    names = {f"{path.name}/" if path.is_dir() else path.name for path in paths}
     assert names >= {
         *("settings.json", "environment.json", "data.json", "space.yaml", "split.csv", "records.jsonl"),
         *(
@@ -280,7 +280,7 @@ def test_a_search_says_what_it_does_in_a_few_lines(desk: Desk, search: SearchFol
     assert "Train it for real:  python -m search.retrain results/toy" in said
     assert "Leaderboard:  results/toy/leaderboard.html" in said
     assert "\x1b" not in said
-    assert len(said.splitlines()) < 30  # what Ray has to say is elsewhere
+    assert len(said.splitlines()) < 45  # six trials, nine runs; what Ray has to say is elsewhere
 
 
 @pytest.mark.slow

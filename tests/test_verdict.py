@@ -147,6 +147,14 @@ def test_among_the_tied_the_cheapest_wins_and_never_one_that_is_not() -> None:
     assert verdict(ACCURACY, dearer, LABELS).winner == 1
 
 
+def test_of_equals_the_earlier_trial_leads_in_whatever_order_they_come() -> None:
+    early, late = (Contender(trial, 0.8, contender(1).runs) for trial in (3, 8))
+    found = verdict(ACCURACY, [early, late], LABELS)
+    assert [one.trial for one in found.standings] == [3, 8]
+    assert found.winner == 3
+    assert verdict(ACCURACY, [late, early], LABELS) == found
+
+
 def test_equal_costs_leave_it_to_the_score_and_so_does_one_that_is_not_known() -> None:
     leader, second, third = (
         one.trial for one in verdict(ACCURACY, [contender(trial) for trial in (1, 2, 3)], LABELS).standings
