@@ -459,7 +459,7 @@ def test_what_cannot_be_predicted_is_refused(
     assert json.loads(capsys.readouterr().out) == []
     for model, picture, said in [
         ("results/toy/model", "nowhere.png", "nowhere.png: no such file or folder"),
-        ("results/toy/model", "results/toy/model", "no pictures in this folder"),
+        ("results/toy/model", "results/toy/rematch", "no pictures in this folder"),
         ("results/toy", "pictures", "is not an exported classifier"),
     ]:
         assert predict.main([model, picture]) == 2
