@@ -11,9 +11,11 @@ from scipy.stats import norm
 
 from search.policy import forecast_search
 from search.policy.forecast_search import (
+    AROUND,
     CHANGES,
     COST_POWER,
     GUIDED_FROM,
+    LEADERS,
     LEAST,
     OFFERED,
     suggested,
@@ -39,6 +41,7 @@ def params(search: Search, turn: Turn, begun: list[int] | None = None) -> dict[s
 
 def of_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has every suggestion come from the model, from the first forecast on."""
+    monkeypatch.setattr(forecast_search, "AROUND", 0.0)
     monkeypatch.setattr(forecast_search, "RANDOM", 0.0)
     monkeypatch.setattr(forecast_search, "GUIDED_FROM", 0)
 
@@ -95,7 +98,8 @@ def test_suggestions_are_recipes_of_the_spaces_that_ship(space: str, monkeypatch
 )
 def test_the_smallest_spaces_have_suggestions(searched: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     search = fed(searched, lambda at: float(at[0]), count=GUIDED_FROM)
-    for random in (1.0, 0.0):
+    for around, random in ((1.0, 0.0), (0.0, 1.0), (0.0, 0.0)):
+        monkeypatch.setattr(forecast_search, "AROUND", around)
         monkeypatch.setattr(forecast_search, "RANDOM", random)
         for number in range(4):
             params(search, Turn(0, number))
@@ -131,6 +135,7 @@ def test_the_same_turn_has_the_same_suggestion_and_another_one_another(trials: i
 def test_what_was_refused_is_followed_by_something_else(
     random: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(forecast_search, "AROUND", 0.0)
     monkeypatch.setattr(forecast_search, "RANDOM", random)
     search = known(GUIDED_FROM)
     offered = [suggested(search.forecaster, Turn(3, 40, draw), []) for draw in range(OFFERED + 3)]
@@ -138,6 +143,18 @@ def test_what_was_refused_is_followed_by_something_else(
     if not random:
         branches_of = search.forecaster.points.branches(np.array(offered[:OFFERED]))
         assert len(set(branches_of.tolist())) == 1  # it is chosen once
+
+
+def test_where_all_around_the_best_is_refused_others_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_search, "AROUND", 1.0)
+    monkeypatch.setattr(forecast_search, "RANDOM", 1.0)
+    monkeypatch.setattr(forecast_search, "LEADERS", 1)
+    search = known(GUIDED_FROM)
+    branches_of = search.forecaster.points.branches
+    offered = np.array([suggested(search.forecaster, Turn(3, 40, draw), []) for draw in range(3 * OFFERED)])
+    assert len(set(branches_of(offered[:OFFERED]).tolist())) == 1
+    assert len({tuple(at) for at in offered[:OFFERED]}) > OFFERED / 2
+    assert set(branches_of(offered[OFFERED:]).tolist()) == {0, 1}
 
 
 def test_what_has_been_tried_is_not_offered_again() -> None:
@@ -151,8 +168,33 @@ def test_what_has_been_tried_is_not_offered_again() -> None:
     assert len({tuple(row) for row in offered}) == OFFERED
 
 
-def test_half_of_the_suggestions_are_random(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quarter_of_the_suggestions_are_around_the_trials_that_are_best(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     search = known(GUIDED_FROM)
+    monkeypatch.setattr(forecast_search, "RANDOM", 1.0)
+    found = forecasts(search)
+    leaders = found.at[np.argsort(-found.final)[:LEADERS]]
+    branch_place = found.points.branch_place
+    assert branch_place is not None
+    others = np.arange(found.points.size) != branch_place
+    asked = np.array([suggested(search.forecaster, Turn(0, number), []) for number in range(800)])
+    same = (asked[:, None] == leaders)[:, :, others]
+    # One in 2^3 has none of the leader's other coordinates; one that is random has none by chance.
+    of = np.where(same.any((1, 2)), same.sum(2).argmax(1), -1)
+    assert (of >= 0).mean() == pytest.approx(AROUND * 7 / 8, abs=0.045)  # three standard deviations
+    assert set(of) == {-1, *range(LEADERS)}
+    for leader in range(LEADERS):
+        near = asked[of == leader]
+        np.testing.assert_array_equal(near[:, branch_place], leaders[leader, branch_place])
+    away = (asked - leaders[of])[of >= 0][:, others]
+    # Normal of a quarter, drawn anew where that leaves the range.
+    assert 0.1 < np.median(np.abs(away[away != 0])) < 0.3
+
+
+def test_half_of_the_other_suggestions_are_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = known(GUIDED_FROM)
+    monkeypatch.setattr(forecast_search, "AROUND", 0.0)
     monkeypatch.setattr(forecast_search, "_shares", lambda found, rng: np.ones(2))
     monkeypatch.setattr(forecast_search, "_best", lambda found, branch, rng: np.full((1, 4), -1.0))
     found = [suggested(search.forecaster, Turn(0, number), []) for number in range(400)]
@@ -181,7 +223,9 @@ def test_the_first_go_through_the_branches_from_the_cheap_to_the_dear(count: int
     assert len({str(params(search, Turn(0, number))) for number in range(30)}) == 30
 
 
-def test_what_is_known_of_few_trials_guides_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("around", [0.0, 1.0])
+def test_what_is_known_of_few_trials_guides_nobody(around: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_search, "AROUND", around)
     monkeypatch.setattr(forecast_search, "RANDOM", 0.0)
     few, none, enough = known(GUIDED_FROM - 1), Search(), known(GUIDED_FROM)
     assert forecasts(few).ranked

@@ -1,10 +1,12 @@
 """What to try next by forecasts: where a model of all learning curves expects to gain most.
 
 The first suggestions are random, of all branches of the space (families of networks, as a rule) in turn, from
-cheap to dear. Later on, half are. The other half first choose a branch by the root of the probability that it
-holds the best configuration (after Thompson 1933) and by what its trainings cost, and in it the configuration
-of the largest expected improvement (Jones et al. 1998). The random half keeps asking what the model is sure
-of: with a quarter, or with TPE alone, searches were seen to stay in the family that was the first to do well.
+cheap to dear. Later on, a quarter are around one of the best trials so far, as in PriorBand (Mallik et al.
+2023): there they gain where the model is wrong. Of the others half are random. The other half first choose a
+branch by the root of the probability that it holds the best configuration (after Thompson 1933) and by what
+its trainings cost, and in it the configuration of the largest expected improvement (Jones et al. 1998). The
+random half keeps asking what the model is sure of: with a quarter, or with TPE alone, searches were seen to
+stay in the family that was the first to do well.
 """
 
 from __future__ import annotations
@@ -19,8 +21,12 @@ from search.policy.points import Points
 GUIDED_FROM = 30
 """Trials that must have come to the first rung before forecasts guide suggestions, if there is no former
 search: with fewer, what leads is what starts fast."""
+AROUND, LEADERS = 0.25, 3
+"""The share of suggestions that are around one of the so many best trials, once there are `GUIDED_FROM`."""
+AWAY = 0.25
+"""A standard deviation by which half of their coordinates are moved, those of the others staying."""
 RANDOM = 0.5
-"""Of the suggestions."""
+"""Of the other suggestions."""
 DRAWN, NEAR, ROUNDS, KEPT = 120, 6, 3, 4
 """Candidates in a branch: so many random ones, so many near each of the best trials, of former searches too,
 and near the so many best candidates in so many rounds."""
@@ -58,10 +64,13 @@ def suggested(forecaster: Forecaster, turn: Turn, begun: list[int]) -> np.ndarra
     points = forecaster.points
     anew = np.random.default_rng([turn.seed, turn.number, turn.draw, _APART])
     known = forecaster.forecasts(begun=begun)
-    if known is None or (len(known.ranked) < GUIDED_FROM and not known.trends):
+    guided = known is not None and len(known.ranked) >= GUIDED_FROM
+    if known is None or not (guided or known.trends):
         branch = _cheap_first(points, forecaster.costs(), turn)
         return points.moved(anew.random((1, points.size)), branch)[0]
     rng = np.random.default_rng([turn.seed, turn.number, _APART])
+    if guided and rng.random() < AROUND and turn.draw < OFFERED:
+        return _around(known, anew)
     if rng.random() < RANDOM:
         return anew.random(points.size)
     shares = _shares(known, rng) * forecaster.costs() ** -COST_POWER
@@ -74,6 +83,18 @@ def _cheap_first(points: Points, costs: np.ndarray, turn: Turn) -> int:
     count = min(points.branch_count, FEWEST)
     drawn = np.random.default_rng([turn.seed, turn.number // count]).permutation(points.branch_count)[:count]
     return int(drawn[np.argsort(costs[drawn])][turn.number % count])
+
+
+def _around(known: Forecasts, rng: np.random.Generator) -> np.ndarray:
+    """A point around one of the trials that are expected to end best, in its branch, float (P,)."""
+    points, leaders = known.points, np.argsort(-known.final)[:LEADERS]
+    leader = known.at[rng.choice(leaders)]
+    moved = leader + AWAY * rng.standard_normal(points.size)
+    moved = np.where((moved >= 0) & (moved < 1), moved, rng.random(points.size))
+    change = rng.random(points.size) < 0.5
+    if points.branch_place is not None:
+        change[points.branch_place] = False
+    return np.where(change, moved, leader)
 
 
 def _shares(known: Forecasts, rng: np.random.Generator) -> np.ndarray:
