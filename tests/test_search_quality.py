@@ -30,6 +30,13 @@ parameters:
   depth: {int: [1, 3], when: {family: slow}}
   rate: {log: [1.0e-4, 1.0]}
 """
+OWN = f"""
+import numpy as np
+SPACE = '''{SPACE}'''
+MAX_EPOCHS = 4
+def evaluate(config, seed):
+    return np.full(4, config["rate"]), np.full(4, config["rate"]), 2.0
+"""
 
 
 def evaluate(config: Config, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -216,16 +223,9 @@ def test_runs_of_a_file_that_has_changed_are_run_again_and_reused_ones_are_count
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, out = tmp_path / "mine.py", tmp_path / "out.json"
-    text = (
-        "import numpy as np\n"
-        f'SPACE = """{SPACE}"""\n'
-        "MAX_EPOCHS = 4\n"
-        "def evaluate(config, seed):\n"
-        '    return np.full(4, config["rate"]), np.full(4, config["rate"]), 2.0\n'
-    )
     asked = ["search_quality.py", "--objective", str(file), "--methods", "random", "--seeds", "0-1"]
     monkeypatch.setattr("sys.argv", [*asked, "--time-s", "20", "--out", str(out)])
-    for written, reused in ((text, False), (text, True), (text.replace("2.0", "4.0"), False)):
+    for written, reused in ((OWN, False), (OWN, True), (OWN.replace("2.0", "4.0"), False)):
         file.write_text(written)
         command.main("")
         said = capsys.readouterr().out
@@ -240,6 +240,49 @@ def test_an_objective_that_is_not_there_is_refused_at_once(
     with pytest.raises(SystemExit):
         command.main("")
     assert "--objective cruves: neither a file nor one of finetuning, curves" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "file", "said"),
+    [
+        (["--workers", "0"], OWN, "--workers must be at least 1"),
+        (["--startup-s", "-1"], OWN, "--startup-s at least 0"),
+        (["--time-s", "0"], OWN, "--time-s over 0"),
+        (["--seeds", "abc"], OWN, "--seeds: must be how many, such as 20, or FIRST-LAST, such as 0-9: abc"),
+        (["--seeds", "9-0"], OWN, "--seeds: must be how many"),
+        (
+            [],
+            OWN.replace("SPACE =", "SPACES ="),
+            "mine.py lacks SPACE; it needs SPACE, MAX_EPOCHS and evaluate",
+        ),
+        ([], OWN.replace("= 4", "= 0"), "MAX_EPOCHS must be an integer from 1 on; it is 0"),
+        ([], OWN.replace("parameters", "params"), "the space of mine must have `parameters`"),
+        (
+            [],
+            OWN.replace("full(4", "full(3"),
+            "two arrays of MAX_EPOCHS = 4 scores and the seconds of an epoch",
+        ),
+        ([], OWN.replace("full(4", "full(3"), "for a random configuration observed has the shape (3,)"),
+        ([], OWN.replace(", 2.0", ""), "it returned tuple, not three things"),
+        ([], OWN.replace(", 2.0", ", -1.0"), "epoch_s is -1.0, not a number over 0"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_at_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    file: str,
+    said: str,
+) -> None:
+    (tmp_path / "mine.py").write_text(file)
+    out = tmp_path / "out" / "runs.json"
+    given = ["--objective", str(tmp_path / "mine.py"), "--out", str(out), *options]
+    monkeypatch.setattr("sys.argv", ["search_quality.py", *given])
+    with pytest.raises(SystemExit):
+        command.main("")
+    assert said in capsys.readouterr().err
+    assert not out.parent.exists()
 
 
 def test_a_space_may_be_given_as_a_mapping_with_any_names() -> None:

@@ -8,6 +8,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import time
 import warnings
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from benchmarks.quality.regret import yardstick
 from benchmarks.quality.simulator import Setting, simulate
 from benchmarks.quality.tables import printed
 from search.folder import write_text
+from spaces.errors import InputError
 
 FIRST_SEED = 100
 TRAININGS = 40
@@ -42,9 +44,20 @@ def main(description: str) -> None:
     options = parser.parse_args()
     if options.plot and find_spec("matplotlib") is None:
         parser.error("--plot needs matplotlib: pip install -c benchmarks/constraints.txt -e '.[bench]'")
+    if (
+        options.workers < 1
+        or not options.startup_s >= 0
+        or not (options.time_s is None or options.time_s > 0)
+    ):
+        parser.error("--workers must be at least 1, --startup-s at least 0 and --time-s over 0")
     for name in options.objective:
         if name not in BUILT_IN and not Path(name).is_file():
             parser.error(f"--objective {name}: neither a file nor one of {', '.join(BUILT_IN)}")
+        if name not in BUILT_IN:
+            try:
+                load_objective(Path(name))
+            except InputError as fault:
+                parser.error(f"--objective {fault}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     runs: list[Run] = json.loads(options.out.read_text()) if options.out.exists() else []
     known = {_key(run) for run in runs}
@@ -106,14 +119,22 @@ def objective_named(name: str, seed: int) -> Objective:
 
 
 def seeds(given: str) -> range:
-    """Those that `20` (so many, of those for reporting) or `0-9` stand for."""
-    first, _, last = given.partition("-")
-    return range(int(first), int(last) + 1) if last else range(FIRST_SEED, FIRST_SEED + int(first))
+    """Those that `20` (so many, of those for reporting) or `0-9` stand for.
+
+    Raises:
+        argparse.ArgumentTypeError: It stands for none.
+    """
+    whole = re.fullmatch(r"(\d+)(?:-(\d+))?", given)
+    first, last = (whole[1], whole[2]) if whole else ("0", None)
+    found = range(int(first), int(last) + 1) if last else range(FIRST_SEED, FIRST_SEED + int(first))
+    if not found:
+        raise argparse.ArgumentTypeError(f"must be how many, such as 20, or FIRST-LAST, such as 0-9: {given}")
+    return found
 
 
 def _asked(options: argparse.Namespace) -> list[Run]:
     """What shall be run, seed by seed, so that what is there when it is interrupted is in pairs."""
-    asked = seeds(options.seeds)
+    asked = options.seeds
     content = {name: _content(name) for name in options.objective}
     return [
         {
@@ -149,7 +170,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--objective", nargs="+", default=["finetuning", "curves", "hartmann"])
     parser.add_argument("--methods", nargs="+", default=["ours", *PEERS], choices=list(METHODS))
-    parser.add_argument("--seeds", default="20", help="how many, or FIRST-LAST")
+    parser.add_argument("--seeds", type=seeds, default="20", help="how many, or FIRST-LAST")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--startup-s", type=float, default=2.0)
     parser.add_argument("--time-s", type=float)
