@@ -83,6 +83,11 @@ class Budget:
         return self._accounts.elapsed_s
 
     @property
+    def left_s(self) -> float:
+        """Seconds until a limit on the time is reached; infinite where there is none."""
+        return max(0.0, min(self._clocks_s.values(), default=math.inf) - self.elapsed_s)
+
+    @property
     def retrain_s(self) -> float | None:
         """Seconds that a retrain of the best trial so far takes, about; None where nothing is measured."""
         after = self._accounts.after(self._accounts.sums())

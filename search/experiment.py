@@ -16,10 +16,11 @@ from rich.markup import escape
 from search.accounts import Accounts
 from search.allowance import EndedBy, span
 from search.budget import Budget
+from search.changes import refuse_changes
 from search.chatter import chatter_to
 from search.cost_model import CostModel
 from search.engine import Engine
-from search.folder import RESULTS, FolderError, SearchFolder, State
+from search.folder import RESULTS, SearchFolder, State
 from search.live_page import LivePage
 from search.opening import write_data, write_settings
 from search.plan import Plan
@@ -93,46 +94,6 @@ def _write_settings(folder: SearchFolder, plan: Plan) -> None:
         starts=[asdict(start) for start in plan.starts],
         weights=plan.weights,
     )
-
-
-def refuse_changes(folder: SearchFolder, plan: Plan) -> None:
-    """Makes sure that a search can go on by this plan.
-
-    Raises:
-        FolderError: Data, space or settings that matter have changed; the message says which.
-    """
-    stored, before = folder.read_json(folder.settings_file), folder.settings().what_matters()
-    changes = [
-        f"{name} was {before[name]!r} and is {value!r}"
-        for name, value in plan.settings.what_matters().items()
-        if before[name] != value
-    ]
-    if stored["space"] != plan.space.to_dict():
-        changes.append(f"the search space differs from the one in {folder.space_file}")
-    if stored["data_fingerprint"] != plan.prepared.report["fingerprint"]:
-        changes.append(f"the pictures differ from those of {folder.data_file}")
-    known = stored.get("weights", {})
-    if other := [path for path, sha in known.items() if plan.weights.get(path) != sha]:
-        # More of them are no change: a raised limit lets in networks with weights of their own.
-        changes.append(f"the weights to start from ({', '.join(other)}) differ from those it had")
-    changes += [
-        f"--{name.replace('_', '-')} is lower than it was, and trials may be over it"
-        for name in ("max_params", "max_latency_ms")
-        if _lower(getattr(plan.settings, name), than=getattr(folder.settings(), name))
-    ]
-    done = len(folder.records().trials)
-    trials = plan.settings.allowance.trials
-    if trials is not None and trials < done:
-        changes.append(f"--trials {trials} is fewer than the {done} that it has")
-    if changes:
-        raise FolderError(
-            f"{folder.path} cannot be resumed: {'; '.join(changes)}. Trials before and after would not "
-            "compare. Resume without these changes, or start a new search under another --name."
-        )
-
-
-def _lower(limit: float | None, *, than: float | None) -> bool:
-    return limit is not None and (than is None or limit < than)
 
 
 def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> Finished:
@@ -271,6 +232,8 @@ def _said_end(engine: Engine, settings: Settings) -> str:
     if end is None or end is EndedBy.FAILURES:
         return f"The search ends {trials}: too many in a row failed. The leaderboard has their errors."
     retrain = "" if budget.retrain_s is None else f"; a retrain takes about {span(budget.retrain_s)}"
+    if budget.left_s < (budget.retrain_s or 0.0):
+        retrain += f", of which the limit leaves {span(budget.left_s)}"
     return f"The search ends {trials}, by {end.option} ({allowed.limits[end]}){retrain}."
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 
-from search.allowance import Allowance
 from search.budget import UNMEASURED_SHARE
 from search.folder import SearchFolder
 from search.limits import LimitError, within_limits
@@ -17,6 +16,7 @@ from search.networks import Networks, load
 from search.pictures import decode_for, ready_pictures
 from search.policy.former import Former
 from search.rehearsal import Tried, check_losses, fetch_weights, rehearse
+from search.report import text
 from search.settings import Settings
 from search.starting import (
     AT_ONCE,
@@ -66,7 +66,7 @@ class Plan:
     starts: Sequence[Start]
     """What is tried early, see `turn`."""
     left_out: Mapping[str, str]
-    """By name, why each of the other built-in recipes is not."""
+    """By name, why each of the others, which were given or are built in, is not."""
     weights: Mapping[str, str]
     """Every file of weights that trials start from, by absolute path, with its SHA-256."""
     formers: Sequence[Former] = ()
@@ -139,9 +139,10 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
         pictures = int((prepared.split["part"] == "train").sum())
         length = {"passes": settings.max_epochs, "pictures": pictures}
         fitting, misfits = built_in_recipes(offered, networks, **length)
-        left_out = {name: why for name, why in misfits.items() if name not in settings.start_from}
         warm = warm_start(settings, offered, networks, **length)
-        formers, known = warm.formers, starts([*own, *warm.best, *fitting], offered, **length)
+        formers, wanted = warm.formers, [*own, *warm.best, *fitting]
+        known, repeated = starts(wanted, offered, **length)
+        left_out = {name: why for name, why in misfits.items() if name not in settings.start_from} | repeated
     # Only now: what is over the limits is not downloaded.
     weights = fetch_weights([entry for entry in tried if networks.fits(entry[1])], console)
     sizes = {*offered.sizes_px(), *(start.recipe["geometry"]["size_px"] for start in known)}
@@ -228,7 +229,7 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
             f"{settings.scored_by.name}, seed {settings.seed}",
         ),
         *([("objectives", settings.all_objectives.definition)] if settings.objectives else []),
-        ("budget", _said_budget(settings.allowance)),
+        ("budget", _said_budget(settings)),
         *(("warm start", said(former, plan.starts)) for former in plan.formers),
         *_said_starts(plan),
         *(("left out", line) for line in _said_left_out(plan.left_out)),
@@ -242,10 +243,15 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
     return lines
 
 
-def _said_budget(allowance: Allowance) -> str:
+def _said_budget(settings: Settings) -> str:
+    allowance = settings.allowance
     said = ", ".join(allowance.limits.values())
     if len(allowance.limits) > 1:
         said += "; the search ends by what is reached first"
+    if (allowance.total_passes or settings.max_epochs) < settings.max_epochs:
+        said += f"; no trial can come to its full length of {text.count(settings.max_epochs, 'epoch')}"
+    if allowance.gpu_hours and Runtime().resolved_device().type != "cuda":
+        said += "; this machine has no GPU, and trials on it would use none of them up"
     if allowance.pays_retrain:
         said += f"; the retrain's time is kept back of it ({UNMEASURED_SHARE:.0%} until it is measured)"
     return said
@@ -275,7 +281,7 @@ def _said(start: Start) -> str:
 
 
 def _said_left_out(reasons: Mapping[str, str]) -> list[str]:
-    """The built-in recipes that are not tried, in one line."""
+    """The recipes that are not tried, in one line."""
     names: dict[str, list[str]] = {}
     for name, reason in reasons.items():
         names.setdefault(reason, []).append(name)

@@ -344,11 +344,11 @@ def _search(
     console.print(table)
     if connection is not None:
         connection.cluster()  # until then it imports modules of Ray, and two threads should not at a time
-    from search import experiment
+    from search import changes, experiment
 
     if connection is None:
         if resume:
-            experiment.refuse_changes(folder, plan)
+            changes.refuse_changes(folder, plan)
         console.print("The plan is sound; nothing was started (--dry-run).")
         return 0
     with hint_when_interrupted(folder, f"go on with it: {settings.resume_command}"):

@@ -129,7 +129,7 @@ class Settings(BaseModel):
     @field_validator("price")
     @classmethod
     def _with_a_cost(cls, price: float | None, info: ValidationInfo) -> float | None:
-        if (price is None) != (info.data.get("cost") is None):
+        if "cost" in info.data and (price is None) != (info.data["cost"] is None):
             raise ValueError("--cost AMOUNT and --price PER-NODE-HOUR must be given together")
         return price
 

@@ -76,14 +76,20 @@ def built_in_recipes(
     return fitting, {name: reason for name, reason in misfits.items() if reason}
 
 
-def starts(named: Iterable[Named], space: Space, *, passes: int, pictures: int) -> tuple[Start, ...]:
-    """The recipes at the length of a trial, each once; see `start_of`."""
+def starts(
+    named: Iterable[Named], space: Space, *, passes: int, pictures: int
+) -> tuple[tuple[Start, ...], dict[str, str]]:
+    """The recipes at the length of a trial, see `start_of`, each once; and why the others are left out."""
     found: list[Start] = []
+    repeated: dict[str, str] = {}
     for source, config in named:
         start = start_of(source, config, space, passes=passes, pictures=pictures)
-        if all((start.recipe, start.epochs) != (other.recipe, other.epochs) for other in found):
+        same = [one.source for one in found if (one.recipe, one.epochs) == (start.recipe, start.epochs)]
+        if not same:
             found.append(start)
-    return tuple(found)
+        elif same != [source]:
+            repeated[source] = f"the same as {same[0]}"
+    return tuple(found), repeated
 
 
 def start_of(source: str, config: TrialConfig, space: Space, *, passes: int, pictures: int) -> Start:

@@ -520,11 +520,15 @@ def test_a_model_of_some_classes_is_evaluated_on_those_that_are_asked_for(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--resume", "--trials", "5"], "--trials 5 is fewer than the 6 that it has"),
+        (
+            ["--resume", "--trials", "5"],
+            "and results/toy has used 6 trials already. Raise it",
+        ),
+        (["--resume", "--time", "1s"], "--time allows 1 s, and results/toy has used"),
         (["--resume", "--seed", "9"], "seed was 0 and is 9"),
         (["--resume", "--space", "other.yaml"], "the search space differs"),
         (["--resume", "--data", "others"], "the pictures differ"),
-        (["--resume", "--trials", "5", "--dry-run"], "--trials 5 is fewer"),
+        (["--resume", "--trials", "5", "--dry-run"], "--trials allows 5 trials, and results/toy"),
         ([], "exists already. Go on with that search by adding --resume"),
     ],
 )

@@ -503,7 +503,7 @@ def test_a_search_with_a_warm_start_interrupted_anywhere_comes_to_the_very_same_
     folder = search_folder(tmp_path / "new", warm_start=(str(old.path),))
     folder.space_file.write_text(searched.to_yaml())
     store_formers(folder, known.formers)
-    first = known_starts(known.best, searched, passes=9, pictures=160)
+    first = known_starts(known.best, searched, passes=9, pictures=160)[0]
     asked: dict[str, Any] = {"sampler": sampler, "starts": first, "trials": 18}
 
     live = engine(tmp_path / "whole.jsonl", searched, former=known.formers, **asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -79,8 +80,8 @@ def without_ray(monkeypatch: pytest.MonkeyPatch, *, finds: ClusterError | None =
     monkeypatch.setattr(experiment, "carried", lambda weights, *, joined: {})
 
 
-def trials_of(folder: SearchFolder, number: int) -> None:
-    file = RecordFile(folder.records_file)
+def trials_of(folder: SearchFolder, number: int, file: RecordFile | None = None) -> None:
+    file = file or RecordFile(folder.records_file)
     file.session()
     for place in range(number):
         file.trial(trial(place))
@@ -208,7 +209,6 @@ def test_what_decides_on_no_trial_may_change(folder: SearchFolder, plan: Plan, c
         ({"imports": ("odd",)}, r"imports was \(\) and is \('odd',\)"),
         ({"max_params": 10**6}, "--max-params is lower than it was, and trials may be over it"),
         ({"max_latency_ms": 2.5}, "--max-latency-ms is lower than it was, and trials may be over it"),
-        ({"trials": 2}, "--trials 2 is fewer than the 3 that it has"),
     ],
 )
 def test_a_setting_that_matters_may_not_change(
@@ -216,6 +216,30 @@ def test_a_setting_that_matters_may_not_change(
 ) -> None:
     with pytest.raises(FolderError, match=rf"cannot be resumed: {said}\. .* under another --name"):
         refuse_changes(folder, replace(plan, settings=settings(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"trials": 2}, "--trials allows 2 trials, and .* has used 3 trials already"),
+        ({"epochs_total": 2}, "--epochs-total allows 2 epochs in all, and .* has used 3 epochs already"),
+        ({"time": "50s"}, "--time allows 50 s, and .* has used 1 min already"),
+        ({"cost": 0.5, "price": 60.0}, "--cost allows a cost of 0.5 at 60 .*, and .* has used 1.00 already"),
+    ],
+)
+def test_a_limit_below_what_is_used_is_refused_but_not_one_that_was_there(
+    plan: Plan, results: Path, asked: Any, said: str
+) -> None:
+    folder = SearchFolder.create(results / plan.settings.name)
+    experiment._write_plan(folder, plan)
+    times = itertools.chain([0.0], itertools.repeat(60.0))
+    file = RecordFile(folder.records_file, clock=lambda: next(times))
+    trials_of(folder, 3, file)
+    wanted = replace(plan, settings=settings(**asked))
+    with pytest.raises(FolderError, match=rf"{said}\. Raise it, or leave it out"):
+        refuse_changes(folder, wanted)
+    experiment._write_settings(folder, wanted)  # such as by a search that overran it
+    refuse_changes(folder, wanted)
 
 
 @pytest.mark.parametrize("raised", [{"max_params": 2000}, {"max_params": None}, {"max_params": 1000}])

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 from safetensors.torch import save_file
 
 from search import experiment, networks, rehearsal, run
 from search import plan as plans
-from search.experiment import refuse_changes
+from search.changes import refuse_changes
 from search.folder import FolderError, SearchFolder
 from search.limits import LimitError
 from search.plan import Plan, describe, make_plan
@@ -157,6 +158,25 @@ def test_a_space_for_two_classes_is_refused_where_there_are_three(desk: Path) ->
     with pytest.raises(ModelError, match=r"space two: loss.name: sigmoid has one output.* there are 3"):
         plan_of(space="two.yaml")
     assert plan_of(space="two.yaml", classes="class 0,class 1").prepared.classes == ["class 0", "class 1"]
+
+
+def test_a_budget_that_lets_no_trial_be_whole_or_is_of_gpus_that_are_not_here_is_said(desk: Path) -> None:
+    def budget(**given: Any) -> str:
+        return dict(describe(plan_of(**given)))["budget"]
+
+    assert "full length" not in budget(epochs_total=3)
+    assert "; no trial can come to its full length of 3 epochs" in budget(epochs_total=2)
+    said = "; this machine has no GPU, and trials on it would use none of them up"
+    assert (said in budget(gpu_hours=1.0)) == (not torch.cuda.is_available())
+    assert said not in budget(time="1h")
+
+
+def test_a_recipe_that_is_given_twice_is_said_to_be_left_out(desk: Path) -> None:
+    Path("again.yaml").write_text(OWN)
+    plan = plan_of(start_from=["own.yaml", "again.yaml"])
+    assert [start.source for start in plan.starts].count("own.yaml") == 1
+    assert plan.left_out["again.yaml"] == "the same as own.yaml"
+    assert any("again.yaml (the same as own.yaml)" in line for what, line in describe(plan))
 
 
 def test_a_choice_for_two_classes_is_left_out_where_there_are_three(desk: Path) -> None:

@@ -250,6 +250,16 @@ def test_cost_is_price_times_nodes_times_hours(clock: Clock) -> None:
     assert budget.refuses(running) is EndedBy.COST
 
 
+def test_what_a_limit_on_the_time_leaves_counts_down_to_nothing(clock: Clock) -> None:
+    ended = record(trial(0), [0.5] * 9)
+    assert budget_of([ended], clock, time_s=100.0).left_s == 100.0
+    assert budget_of([ended], clock, trials=3).left_s == math.inf
+    budget = budget_of([ended], clock, time_s=100.0, cost=2.0, price=144.0)  # 50 s
+    for later_s, left_s in ((20, 30.0), (40, 0.0)):
+        clock.now_s += later_s
+        assert budget.left_s == left_s
+
+
 def test_patience_counts_trials_in_a_row_that_ended_without_a_better_score(
     path: Path, searched: Space
 ) -> None:

@@ -111,6 +111,15 @@ def test_all_values_out_of_range_are_named_at_once(results: Path, capsys: pytest
     assert "--seed -1:" in error
 
 
+def test_a_cost_that_is_out_of_range_is_not_said_to_be_missing(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(["--cost", "-1", "--price", "2"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --cost -1.0:")
+    assert "together" not in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

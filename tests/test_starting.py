@@ -137,7 +137,7 @@ def test_the_demo_space_gets_only_what_is_quick() -> None:
 def test_recipes_are_rescaled_to_the_length_of_the_search(tmp_path: Path) -> None:
     searched = space(tmp_path, QUICK.replace("PRETRAINED", "false"))
     named = [("a", config(10, freeze={"epoch": 5})), ("b", config(None, freeze={"epoch": 5}))]
-    longer, as_it_is = starts(named, searched, passes=20, pictures=1000)
+    longer, as_it_is = starts(named, searched, passes=20, pictures=1000)[0]
     assert (longer.epochs, longer.recipe["freeze"]["epoch"]) == (20, 10)
     assert (as_it_is.epochs, as_it_is.recipe["freeze"]["epoch"]) == (20, 5)
     assert (longer.own_epochs, as_it_is.own_epochs) == (10, None)
@@ -148,7 +148,7 @@ def test_short_epochs_are_not_multiplied(tmp_path: Path, asked: int | None, epoc
     """Eight passes of 1,000 pictures are 100 epochs of ten steps of 8."""
     searched = space(tmp_path, QUICK.replace("PRETRAINED", "false"))
     short = config(asked, optim={"batch_size": 8}, steps_per_epoch=10, freeze={"epoch": 25})
-    (start,) = starts([("binary", short)], searched, passes=8, pictures=1000)
+    (start,) = starts([("binary", short)], searched, passes=8, pictures=1000)[0]
     assert (start.epochs, start.recipe["freeze"]["epoch"]) == (epochs, frozen)
 
 
@@ -163,14 +163,18 @@ def test_a_freeze_plan_longer_than_a_trial_is_refused(tmp_path: Path) -> None:
 def test_recipes_that_are_the_same_at_one_length_are_tried_once(tmp_path: Path) -> None:
     searched = space(tmp_path, QUICK.replace("PRETRAINED", "false"))
     same = [("own.yaml", config(10, freeze={"epoch": 5})), ("default", config(20, freeze={"epoch": 10}))]
-    found = starts([*same, ("other", config(10))], searched, passes=10, pictures=1000)
+    found, repeated = starts([*same, ("other", config(10))], searched, passes=10, pictures=1000)
     assert [start.source for start in found] == ["own.yaml", "other"]
+    assert repeated == {"default": "the same as own.yaml"}
+    again, repeated = starts([same[0], same[0]], searched, passes=10, pictures=1000)
+    assert len(again) == 1
+    assert not repeated  # it is tried, under this name
 
 
 def test_a_start_in_the_space_has_its_parameters_and_another_none(tmp_path: Path) -> None:
     searched = space(tmp_path, QUICK.replace("PRETRAINED", "false"))
     named = [("in", config(optim={"lr": 1e-3})), ("out", config(optim={"lr": 0.5}))]
-    inside, outside = starts(named, searched, passes=10, pictures=1000)
+    inside, outside = starts(named, searched, passes=10, pictures=1000)[0]
     assert inside.params == {"model.name": "plain_cnn", "geometry.size_px": 64, "optim.lr": 1e-3}
     assert searched.recipe(inside.params, epochs=10).to_dict() == inside.recipe
     assert outside.params == {}
@@ -196,7 +200,9 @@ def stored(folder: Path, value: Any) -> SearchFolder:
 
 def test_what_a_search_began_with_is_read_back(tmp_path: Path) -> None:
     searched = space(tmp_path, QUICK.replace("PRETRAINED", "false"))
-    begun = starts([("in", config()), ("out", config(optim={"lr": 0.5}))], searched, passes=10, pictures=1000)
+    begun = starts(
+        [("in", config()), ("out", config(optim={"lr": 0.5}))], searched, passes=10, pictures=1000
+    )[0]
     assert stored_starts(stored(tmp_path / "a", [asdict(start) for start in begun])) == begun
     older = [
         {name: value for name, value in asdict(start).items() if name not in ("outside", "own_epochs")}

@@ -180,7 +180,7 @@ def test_the_best_of_full_length_are_tried_first(searched: Space, old: SearchFol
             expected.append((f"trial {record.number} of {old.path}", record.trial.recipe))
     assert len(expected) > 1
     assert [(source, config.recipe.to_dict()) for source, config in warm.best] == expected
-    first = starts(warm.best, searched, passes=18, pictures=160)
+    first = starts(warm.best, searched, passes=18, pictures=160)[0]
     assert all(start.params and start.epochs == 18 for start in first)
 
 
@@ -189,7 +189,7 @@ def test_what_is_tried_first_has_the_length_of_this_search_though_its_epochs_are
 ) -> None:
     short = space(tmp_path, SPACE + "  steps_per_epoch: {fixed: 10}\n")
     warm = given(short, former(tmp_path / "short", short), passes=18)
-    first = starts(warm.best, short, passes=18, pictures=160)
+    first = starts(warm.best, short, passes=18, pictures=160)[0]
     assert first
     for (_, config), start in zip(warm.best, first, strict=True):
         assert config.epochs == length_epochs(config.recipe, passes=18, pictures=160) == start.epochs
@@ -198,7 +198,7 @@ def test_what_is_tried_first_has_the_length_of_this_search_though_its_epochs_are
 def test_what_counts_is_said(tmp_path: Path, searched: Space, old: SearchFolder) -> None:
     narrow = space(tmp_path, NARROW)
     warm = given(narrow, old)
-    (found,), first = warm.formers, starts(warm.best, narrow, passes=9, pictures=160)
+    (found,), first = warm.formers, starts(warm.best, narrow, passes=9, pictures=160)[0]
     assert said(found, first).startswith(
         f"{len(found.params)} of 24 trials of {old.path} that scored or diverged are in this space; "
         f"{len(first)} of them "

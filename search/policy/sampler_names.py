@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 SAMPLERS = {
-    "forecast": "learns from all learning curves where trials end; random at first, then half of the time",
-    "tpe": "for any space, and most of all one with conditions",
-    "gp": "for few trials that take long: it thinks for seconds over each",
+    "forecast": "learns from all learning curves where trials end; random for its first thirty trials",
+    "tpe": "for any space, and most of all one with conditions; random for its first ten trials",
+    "gp": "for few trials that take long: it thinks for seconds over each; random for the first ten",
     "cmaes": "for many trials of few parameters, most of them numbers",
     "nsga2": "for many hundred trials",
     "random": "to compare with",
