@@ -9,6 +9,7 @@ import io
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,8 @@ def page_text(view: SearchView, table: pd.DataFrame) -> str:
     leader = summary.leader.trial if summary.leader else None
     sections = Sections(view, palette, leader)
     columns = rows.columns(table, view)
-    scripts = [_own_script(), get_plotlyjs()]
-    return _template().render(
+    scripts = [own_script(SCRIPTS), get_plotlyjs()]
+    return template("page.html.j2").render(
         view=view,
         summary=summary,
         palette=palette,
@@ -98,15 +99,15 @@ def page_text(view: SearchView, table: pd.DataFrame) -> str:
         opened=opened,
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         scripts=[Markup(source) for source in scripts],
-        script_hashes=[_hash(source) for source in scripts],
+        script_hashes=[script_hash(source) for source in scripts],
         least_refresh_s=REFRESH_S,
         text=text,
     )
 
 
-def _own_script() -> str:
-    """The page's own scripts as one; they share their functions with each other, and with nobody else."""
-    parts = [(HERE / "scripts" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+def own_script(names: Sequence[str]) -> str:
+    """A page's own scripts as one; they share their functions with each other, and with nobody else."""
+    parts = [(HERE / "scripts" / f"{name}.js").read_text(encoding="utf-8") for name in names]
     return f'"use strict";\n(() => {{\n{"".join(parts)}}})();\n'
 
 
@@ -117,7 +118,8 @@ def script_json(value: Any) -> Markup:
 
 
 @cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """One of the pages' templates; whatever it is given is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -125,9 +127,10 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
-def _hash(script: str) -> str:
+def script_hash(script: str) -> str:
+    """By which a page's policy names a script that may run."""
     digest = hashlib.sha256(script.encode("utf-8")).digest()
     return "sha256-" + base64.b64encode(digest).decode()

@@ -1,0 +1,67 @@
+"""The comparison in a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from search.allowance import span
+from search.compare import told
+from search.compare.overview import Row
+from search.compare.sections import Sections, Shown
+from search.report import text
+
+COLUMNS = ("", "search", "trials", "time", "epochs", "best", "trained again", "test accuracy", "winner")
+
+
+def print_comparison(console: Console, sections: Sections) -> None:
+    """A table and what it comes to for each of the cohorts."""
+    for shown in sections.cohorts:
+        console.print(f"[bold]{escape(shown.said.title)}[/], {escape(shown.metric.title)}")
+        if shown.differs:
+            console.print(f"Not comparable with the first: {escape('; '.join(shown.differs))}.")
+        console.print(_table(shown))
+        names = {row.number: row.name for row in shown.rows}
+        lines = [shown.said.verdict] if shown.said.verdict else []
+        if shown.match is not None and len(shown.match.pairs) > 1:
+            lines += [f"  {told.pair(one, names, shown.metric)}" for one in shown.match.pairs]
+        for line in (*lines, *(f"- {remark}" for remark in shown.said.remarks)):
+            console.print(escape(line), soft_wrap=True)
+        console.print()
+
+
+def _table(shown: Shown) -> Table:
+    table = Table(*COLUMNS, box=None, pad_edge=False)
+    for row in shown.rows:
+        ended = f"{row.trials} ({row.finished} finished, {row.stopped} stopped, {row.failed} failed"
+        cells = (
+            str(row.number),
+            f"{row.name}{'*' * (row.number in shown.marked)}{_state(row.state)}",
+            f"{ended}{f', {row.running} not ended' * bool(row.running)})",
+            span(row.seconds),
+            f"{row.epochs:,}",
+            "-" if row.best is None else text.score(row.best, shown.metric.name),
+            "-" if row.again is None else _with(row.again, row.interval, shown.metric.name),
+            "-" if row.tested is None else _test(row),
+            "-" if row.trial is None else f"trial {row.trial}, {row.family}",
+        )
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def _state(state: str) -> str:
+    return "" if state == "finished" else f" ({state})"
+
+
+def _test(row: Row) -> str:
+    assert row.tested is not None
+    shown = _with(row.tested.accuracy, row.tested.interval, "accuracy")
+    return f"{shown}, read {text.count(row.readings, 'time')}"
+
+
+def _with(score: float, interval: tuple[float, float] | None, metric: str) -> str:
+    shown = text.score(score, metric)
+    if interval is None:
+        return shown
+    return f"{shown} [{text.score(interval[0], metric)}, {text.score(interval[1], metric)}]"

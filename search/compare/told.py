@@ -1,0 +1,233 @@
+"""What a comparison comes to, in sentences, for the page and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from search.compare.cohorts import Cohort, source
+from search.compare.differing import machine
+from search.compare.entry import Entry
+from search.compare.match import Match, Pair
+from search.compare.overview import Row, overview
+from search.report import text
+from search.report.facts import data_facts
+from search.trials import Metric
+
+
+class Said(NamedTuple):
+    """Of a cohort."""
+
+    title: str
+    """On what its searches ran."""
+    first: Row | None
+    """The search that is ahead: by its winner, trained again, where two can be compared so, else by its best
+    score. None where nothing compares, or has a score."""
+    verdict: str
+    """Which of them is ahead, and how sure that is; empty where there is nothing to compare."""
+    against: dict[int, str]
+    """How each other winner stands to the first one's, where that is known: `tied`, or `behind`."""
+    remarks: list[str]
+    """What to bear in mind."""
+
+
+def said(cohort: Cohort, match: Match | None, unread: dict[int, str]) -> Said:
+    """A cohort in sentences.
+
+    Args:
+        match: Its winners in pairs, where there are two to compare.
+        unread: By search, why its answers in the rematch cannot be read.
+    """
+    if not cohort.compares:
+        return Said(_title(cohort), None, "", {}, [])
+    rows = [overview(entry) for entry in cohort.entries]
+    names = {row.number: row.name for row in rows}
+    metric = cohort.entries[0].metric
+    remarks = [
+        *_unplayed(rows, unread, names),
+        *_several(match),
+        *_chosen(match),
+        *_steered(cohort.entries),
+        *_open(rows),
+        *_read(rows),
+        *_lengths(cohort.entries),
+        *_machines(cohort.entries),
+        *_learned(cohort.entries),
+    ]
+    first = _first(match, rows, metric)
+    if first is None:
+        verdict = "No trial has a score yet."
+    else:
+        verdict = _by_match(first, match, names, metric) if match else _by_score(first, metric)
+    return Said(_title(cohort), first, verdict, _against(first, match), remarks)
+
+
+def difference(value: float, metric: Metric) -> str:
+    """A difference of two scores in words: `1.3 points`, of a hundred; a loss's as the loss."""
+    shown = text.score(value, metric.name)
+    return shown.removesuffix("%") + " points" if shown.endswith("%") else shown
+
+
+def pair(found: Pair, names: dict[int, str], metric: Metric) -> str:
+    """What is known of two winners: `A is better than B by 1.3 points (0.2 to 2.4)`, or they are tied."""
+    better, other = names[found.better], names[found.other]
+    if found.interval is None:
+        return f"{better} has the better mean, by {difference(found.by, metric)} over {other}"
+    between = f"{interval(found, metric)}"
+    if found.apart:
+        return f"{better} is better than {other} by {difference(found.by, metric)} ({between})"
+    return f"{better} and {other} are tied: {difference(found.by, metric)} apart ({between})"
+
+
+def interval(found: Pair, metric: Metric) -> str:
+    """Of a pair, as `-0.2 to 1.4`, in points where its difference is."""
+    if found.interval is None:
+        return "not known"
+    low, high = (difference(value, metric).removesuffix(" points") for value in found.interval)
+    return f"{low} to {high}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """`A`, `A and B`, `A, B and C`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _title(cohort: Cohort) -> str:
+    entry = cohort.entries[0]
+    found = data_facts(entry.view)
+    pictures = f", {text.count(sum(found.totals.values()), 'picture')}" if found else ""
+    classes = text.count(len(entry.identity.classes), "class", "classes")
+    return f"{source(entry)}: {classes}{pictures}"
+
+
+def _first(match: Match | None, rows: Sequence[Row], metric: Metric) -> Row | None:
+    if match is not None:
+        return next(row for row in rows if row.number == match.pairs[0].better)
+    scored = [(metric.gain(row.best), -row.number, row) for row in rows if row.best is not None]
+    return max(scored)[-1] if scored else None
+
+
+def _against(first: Row | None, match: Match | None) -> dict[int, str]:
+    pairs = match.pairs if match else []
+    return {
+        one.other: "behind" if one.apart else "tied"
+        for one in pairs
+        if first is not None and one.better == first.number and one.apart is not None
+    }
+
+
+def _by_match(first: Row, match: Match, names: dict[int, str], metric: Metric) -> str:
+    against = [one for one in match.pairs if one.better == first.number]
+    start = (
+        f"Of the winners, trained again, that of {first.name} has the best mean: "
+        f"{text.score(first.again, metric.name)} {metric.quantity}"
+    )
+    if against[0].interval is None:
+        return f"{start}. How sure that is cannot be told from these runs."
+    if len(against) == 1:
+        (only,) = against
+        by = f"{difference(only.by, metric)}, 95% interval {interval(only, metric)}"
+        if only.apart:
+            return f"{start}. It is better than that of {names[only.other]} by {by}."
+        return f"{start}. It is tied with that of {names[only.other]}: they are apart by {by}."
+    tied = [names[one.other] for one in against if not one.apart]
+    if not tied:
+        return f"{start}. It is better than each of the others, with 95% confidence."
+    if len(tied) == len(against):
+        return f"{start}. None of the others is shown to be worse: they are tied."
+    return f"{start}. It is tied with {listed(tied)}, and better than the others, with 95% confidence."
+
+
+def _by_score(first: Row, metric: Metric) -> str:
+    return (
+        f"{first.name} has the best {metric.title}, {text.score(first.best, metric.name)}. That is no proof: "
+        "the best of many scores is partly luck, and without the rematches of two searches nothing tells by "
+        "how much."
+    )
+
+
+def _unplayed(rows: Sequence[Row], unread: dict[int, str], names: dict[int, str]) -> Iterator[str]:
+    without = [row.name for row in rows if row.again is None]
+    if without and len(without) < len(rows):
+        yield f"{listed(without)} had no rematch, so the winner there is not among those that are compared."
+    for number, why in unread.items():
+        yield f"The winner of {names[number]} is not among them: {why}"
+
+
+def _several(match: Match | None) -> Iterator[str]:
+    if match is not None and len(match.pairs) > 1 and match.pairs[0].interval is not None:
+        yield (
+            f"With {len(match.pairs)} comparisons one would soon look like a difference by chance. So the "
+            "intervals are wider than those of one pair alone: all of them hold together in 95% of all cases "
+            "(Bonferroni)."
+        )
+
+
+def _chosen(match: Match | None) -> Iterator[str]:
+    if match is not None:
+        yield (
+            f"All winners were asked about the same {text.count(match.pictures, 'picture')} of the selection "
+            "part. Each was also chosen there among the best of its search, so their means are a little too "
+            "high; the number to quote is the test score."
+        )
+
+
+def _steered(entries: Sequence[Entry]) -> Iterator[str]:
+    ways: dict[str, list[str]] = {}
+    for entry in entries:
+        ways.setdefault(entry.steered_by, []).append(entry.name)
+    if len(ways) > 1:
+        told = "; ".join(f"{listed(names)} by {way}" for way, names in ways.items())
+        yield (
+            f"These searches were after different things, marked by *: {told}. All numbers here are the "
+            f"{entries[0].metric.title} alone, which is not what each of them tried to make the best of."
+        )
+
+
+def _open(rows: Sequence[Row]) -> Iterator[str]:
+    running = [row.name for row in rows if row.state == "running"]
+    ended = [row.name for row in rows if row.state in ("interrupted", "cut off")]
+    if running:
+        yield f"{listed(running)} {_are(running)} still running: what is shown is how far it has come."
+    if ended:
+        yield f"{listed(ended)} {_are(ended)} not finished: a resume may still change what is shown."
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _read(rows: Sequence[Row]) -> Iterator[str]:
+    total = sum(row.readings for row in rows)
+    readers = [row.name for row in rows if row.readings]
+    if len(readers) > 1:
+        yield (
+            f"These searches have the same test part, which has been read {total} times in all. Who chooses "
+            "among them by it has no number left that nothing has seen."
+        )
+
+
+def _lengths(entries: Sequence[Entry]) -> Iterator[str]:
+    lengths: dict[int, list[str]] = {}
+    for entry in entries:
+        if entry.view.settings.get("max_epochs") is not None:
+            lengths.setdefault(entry.view.settings["max_epochs"], []).append(entry.name)
+    if len(lengths) > 1:
+        told = "; ".join(f"{length} for {listed(names)}" for length, names in sorted(lengths.items()))
+        yield f"Their trials are of different full lengths, in epochs: {told}."
+
+
+def _machines(entries: Sequence[Entry]) -> Iterator[str]:
+    kinds = {str({**machine(entry), "program": ""}) for entry in entries if entry.environment}
+    if len(kinds) > 1:
+        yield "They ran on different machines: times and latencies do not compare, passes do."
+    programs = {machine(entry).get("program") for entry in entries if entry.environment}
+    if len(programs) > 1:
+        yield "They were run by different versions of this program."
+
+
+def _learned(entries: Sequence[Entry]) -> Iterator[str]:
+    names = [entry.name for entry in entries if entry.view.settings.get("warm_start")]
+    if names:
+        yield f"{listed(names)} learned from former searches (--warm-start), whose time does not count here."
