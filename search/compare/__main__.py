@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def compare() -> int:
         out = checked(Path(given.out).expanduser())
         found = Sections(cohorts(read_entries([Path(folder) for folder in given.folders])))
-        print_comparison(table_console(), found)
         write_comparison(out, found)
+        print_comparison(table_console(), found)
         print(f"Comparison:  {out}")
         return 0
 

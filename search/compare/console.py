@@ -14,6 +14,9 @@ from search.report import text
 
 COLUMNS = ("", "search", "trials", "time", "epochs", "best", "trained again", "test accuracy", "winner")
 
+MOST_PAIRS = 6
+"""Of more, the terminal has those with the best alone."""
+
 
 def print_comparison(console: Console, sections: Sections) -> None:
     """A table and what it comes to for each of the cohorts."""
@@ -24,8 +27,11 @@ def print_comparison(console: Console, sections: Sections) -> None:
         console.print(_table(shown))
         names = {row.number: row.name for row in shown.rows}
         lines = [shown.said.verdict] if shown.said.verdict else []
-        if shown.match is not None and len(shown.match.pairs) > 1:
-            lines += [f"  {told.pair(one, names, shown.metric)}" for one in shown.match.pairs]
+        pairs = shown.match.pairs if shown.match else []
+        told_here = pairs if len(pairs) <= MOST_PAIRS else [p for p in pairs if p.better == pairs[0].better]
+        lines += [f"  {told.pair(one, names, shown.metric)}" for one in told_here if len(pairs) > 1]
+        if told_here != pairs:
+            lines.append(f"  (all {len(pairs)} pairs are on the page)")
         for line in (*lines, *(f"- {remark}" for remark in shown.said.remarks)):
             console.print(escape(line), soft_wrap=True)
         console.print()

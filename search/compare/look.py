@@ -37,10 +37,13 @@ def tick(number: int, name: str, longest: int = 16) -> str:
     return f"<b>{number}</b> {label(name, longest)}"
 
 
-def apart(middles_px: Sequence[float], *, beside: Sequence[float], near: float) -> list[float]:
+def apart(
+    middles_px: Sequence[float], within_px: float, *, beside: Sequence[float], near: float
+) -> list[float]:
     """By how much each of these heights has to move so that no two are closer than `LEAST_PX`.
 
     Args:
+        within_px: None gets above it, nor below 0, as long as there is room.
         beside: Where they stand on the other axis: those that are at least `near` apart there, with nothing
             in between, do not matter to each other.
     """
@@ -53,24 +56,31 @@ def apart(middles_px: Sequence[float], *, beside: Sequence[float], near: float) 
             groups.append([place])
     found = [0.0] * len(middles_px)
     for group in groups:
-        for place, shift in zip(group, _shifts([middles_px[place] for place in group]), strict=True):
+        shifts = _shifts([middles_px[place] for place in group], within_px)
+        for place, shift in zip(group, shifts, strict=True):
             found[place] = shift
     return found
 
 
-def _shifts(middles_px: Sequence[float]) -> list[float]:
+def _shifts(middles_px: Sequence[float], within_px: float) -> list[float]:
     """Those that are too close make a heap around the mean of their heights (pool adjacent violators): of all
     heights that are apart, these are the nearest by squared distance."""
     heaps: list[tuple[float, list[int]]] = []  # where each begins, and its members
     for place in sorted(range(len(middles_px)), key=lambda place: middles_px[place]):
-        heap = (middles_px[place], [place])
-        while heaps and heap[0] < heaps[-1][0] + LEAST_PX * len(heaps[-1][1]):
-            members = heaps.pop()[1] + heap[1]
-            wanted = [middles_px[one] - LEAST_PX * above for above, one in enumerate(members)]
-            heap = (sum(wanted) / len(wanted), members)
-        heaps.append(heap)
+        members = [place]
+        start = _start(middles_px, members, within_px)
+        while heaps and start < heaps[-1][0] + LEAST_PX * len(heaps[-1][1]):
+            members = heaps.pop()[1] + members
+            start = _start(middles_px, members, within_px)
+        heaps.append((start, members))
     found = [0.0] * len(middles_px)
     for start, members in heaps:
         for above, place in enumerate(members):
             found[place] = start + LEAST_PX * above - middles_px[place]
     return found
+
+
+def _start(middles_px: Sequence[float], members: Sequence[int], within_px: float) -> float:
+    """Where a heap of these begins."""
+    wanted = [middles_px[place] - LEAST_PX * above for above, place in enumerate(members)]
+    return max(0.0, min(sum(wanted) / len(wanted), within_px - LEAST_PX * (len(members) - 1)))

@@ -71,19 +71,19 @@ def match(metric: Metric, played: Sequence[Played], labels: np.ndarray, groups: 
     """Compares each two of at least two winners.
 
     As in a rematch (`search.rematch.verdict`): over seeds and pictures, with the spread of the seeds pooled
-    over the two, so that a third search changes nothing between them. Of m pairs, each interval is one of
-    100% - 5%/m (Bonferroni): with a probability of 95% not one of them misses its difference.
+    over all winners, who have few each. Of m pairs, each interval is one of 100% - 5%/m (Bonferroni): with a
+    probability of 95% not one of them misses its difference.
     """
     units = resampling.units(labels, groups)
     runs = [[resampling.summands(metric, labels, run) for run in one.runs] for one in played]
     means = [float(np.mean([resampling.score_of(run) for run in of_one])) for of_one in runs]
     ranking = sorted((-metric.gain(mean), played[place].number, place) for place, mean in enumerate(means))
     couples = list(combinations([place for _, _, place in ranking], 2))
+    known = noise(runs, units)
     pairs = []
     for better, other in couples:
         by = abs(means[better] - means[other])
-        known = noise([runs[better], runs[other]], units)
-        half = None if known is None else known.between(0, 1, TAIL / len(couples))
+        half = None if known is None else known.between(better, other, TAIL / len(couples))
         interval = None if half is None else (by - half, by + half)
         pairs.append(Pair(played[better].number, played[other].number, by, interval))
     return Match(len(labels), pairs)

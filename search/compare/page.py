@@ -22,6 +22,9 @@ PAGE = "compare.html"
 SCRIPTS = ("figures", "compare", "page")
 """The page's own, each after those that it needs."""
 
+MOST_STANDINGS = 8
+"""Searches that the summary names beside the first one."""
+
 
 def write_comparison(path: Path, sections: Sections) -> None:
     """Writes the page, whole or not at all.
@@ -61,6 +64,7 @@ def page_text(sections: Sections, links: Mapping[int, str]) -> str:
         names={row.number: row.name for row in sections.rows},
         written=time.strftime("%d %B %Y, %H:%M"),
         samples={row.number: Markup(look.sample(row.number)) for row in sections.rows},
+        most_standings=MOST_STANDINGS,
         figures=script_json(sections.charts.plain()),
         css=Markup("".join(css)),
         scripts=[Markup(source) for source in scripts],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from search.compare import differing, figures
+from search.compare import differing, lines, strips
 from search.compare.cohorts import Cohort
 from search.compare.differing import SideBySide
 from search.compare.entry import Entry
@@ -95,13 +95,13 @@ class Sections:
             scores=self.charts.add(
                 f"scores-{place}",
                 "",
-                figures.all_scores([one.thinned(most) for one in known], metric, names),
+                strips.all_scores([one.thinned(most) for one in known], metric, names),
             )
             if any(one.quartiles for one in known)
             else None,
             thinned=any(len(one.trials) > most for one in known),
             curves=self._curves(place, drawn, metric, names),
-            contest=self.charts.add(f"winners-{place}", "", figures.winners(played, metric, names))
+            contest=self.charts.add(f"winners-{place}", "", strips.winners(played, metric, names))
             if played
             else None,
         )
@@ -112,8 +112,8 @@ class Sections:
         found = [progress(entry) for entry in entries]
         if not any(one.steps for one in found):
             return []
-        against_time = figures.best_against_time(found, metric, names)
-        against_passes = figures.best_against_passes(found, metric, names)
+        against_time = lines.best_against_time(found, metric, names)
+        against_passes = lines.best_against_passes(found, metric, names)
         return [
             self.charts.add(f"best-{place}-time", "against time", against_time),
             self.charts.add(f"best-{place}-passes", "against passes", against_passes),
@@ -125,9 +125,7 @@ class Sections:
         found = {entry.number: curve for entry in entries if (curve := _curve(entry, metric))}
         shown = {one.name: one for one in (metric, METRICS["val_loss"])}.values() if found else ()
         return [
-            self.charts.add(
-                f"curves-{place}-{one.name}", one.title, figures.learning_curves(found, one, names)
-            )
+            self.charts.add(f"curves-{place}-{one.name}", one.title, lines.learning_curves(found, one, names))
             for one in shown
         ]
 

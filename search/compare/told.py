@@ -14,6 +14,9 @@ from search.report import text
 from search.report.facts import data_facts
 from search.trials import Metric
 
+MOST_NAMES = 4
+"""That a sentence lists, rather than how many they are."""
+
 
 class Said(NamedTuple):
     """Of a cohort."""
@@ -136,7 +139,8 @@ def _by_match(first: Row, match: Match, names: dict[int, str], metric: Metric) -
         return f"{start}. It is better than each of the others, with 95% confidence."
     if len(tied) == len(against):
         return f"{start}. None of the others is shown to be worse: they are tied."
-    return f"{start}. It is tied with {listed(tied)}, and better than the others, with 95% confidence."
+    which = listed(tied) if len(tied) <= MOST_NAMES else f"{len(tied)} of the others"
+    return f"{start}. It is tied with {which}, and better than the rest, with 95% confidence."
 
 
 def _by_score(first: Row, metric: Metric) -> str:

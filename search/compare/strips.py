@@ -1,122 +1,22 @@
-"""Searches side by side, drawn. The `customdata` of a point is the number of its search."""
+"""Figures of rows, one a search: what all its trials scored, and what its winner came to when trained again.
+
+The `customdata` of a point is the number of its search, or a list that begins with it.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from search.compare.look import apart, colour, dash, tick
-from search.compare.progress import Progress
+from search.compare.look import colour, tick
 from search.compare.scores import Scores
 from search.report import text
-from search.report.facts import Curve
 from search.report.facts.rematch import Contender
-from search.report.style import SHARE, SYMBOLS, empty_figure, label, log10, span, spread, time_unit
+from search.report.style import SHARE, SYMBOLS, empty_figure, label, span, spread
 from search.trials import Metric
 
 ROW_PX = 44
-LINES_PX = 420
-"""Height of a figure of lines."""
-PLOT_PX = 340
-"""What of that is between its axes, about."""
-NEAR = 0.03
-"""Of the x axis: ends that are nearer than that may cover each other's numbers."""
-Line = tuple[int, list[float], list[float]]
-"""A search's number, and the places of its line."""
-
-
-def best_against_time(found: Sequence[Progress], metric: Metric, names: Mapping[int, str]) -> go.Figure:
-    """The best score so far as a staircase for each search."""
-    unit, size = time_unit(max((one.end_s for one in found), default=0.0))
-    figure = _lines_figure(f"{unit} of searching", f"best {metric.title} so far", metric)
-    figure.update_xaxes(rangemode="tozero")
-    lines = [_staircase(one, [step.seconds / size for step in one.steps], one.end_s / size) for one in found]
-    _add_lines(figure, lines, metric, names, unit, shape="hv")
-    return figure
-
-
-def best_against_passes(found: Sequence[Progress], metric: Metric, names: Mapping[int, str]) -> go.Figure:
-    """The same over all passes of all trials: what it would be on machines that are alike."""
-    figure = _lines_figure(
-        "passes over the training part, of all trials", f"best {metric.title} so far", metric
-    )
-    figure.update_xaxes(rangemode="tozero")
-    lines = [_staircase(one, [step.passes for step in one.steps], one.end_passes) for one in found]
-    _add_lines(figure, lines, metric, names, "passes", shape="hv")
-    return figure
-
-
-def learning_curves(found: Mapping[int, Curve], metric: Metric, names: Mapping[int, str]) -> go.Figure:
-    """One line a winner over its own passes."""
-    figure = _lines_figure("passes over the training part", metric.title, metric)
-    lines = [
-        (number, curve.passes, curve.values[metric.name])
-        for number, curve in found.items()
-        if any(map(math.isfinite, curve.values[metric.name]))
-    ]
-    _add_lines(figure, lines, metric, names, "passes", shape="linear")
-    return figure
-
-
-def _lines_figure(x: str, y: str, metric: Metric) -> go.Figure:
-    figure = empty_figure(height=LINES_PX, x=x, y=y, metric=metric.name)
-    figure.update_layout(margin_r=30)  # for the numbers at the ends
-    return figure
-
-
-def _staircase(found: Progress, places: list[float], end: float) -> Line:
-    """The steps, and on to the end of the search."""
-    scores = [step.score for step in found.steps]
-    return (found.number, [*places, end], [*scores, scores[-1]]) if scores else (found.number, [], [])
-
-
-def _add_lines(
-    figure: go.Figure, found: Sequence[Line], metric: Metric, names: Mapping[int, str], unit: str, shape: str
-) -> None:
-    """The lines with their numbers at their ends, which stand clear of each other."""
-    drawn = [line for line in found if line[1]]
-    value = "%{y:.1%}" if text.is_share(metric.name) else "%{y:.3g}"
-    for number, x, y in drawn:
-        figure.add_scatter(
-            x=x,
-            y=y,
-            customdata=[number] * len(x),
-            name=label(names[number]),
-            mode="lines+markers" if shape == "linear" or len(x) == 1 else "lines",
-            marker={"size": 5},
-            line={"color": colour(number), "width": 2.6, "shape": shape, "dash": dash(number)},
-            hovertemplate=f"{value}, %{{x:.3g}} {unit}<extra>{number} %{{fullData.name}}</extra>",
-        )
-    if drawn:
-        _number_ends(figure, drawn, log=text.is_log(metric.name))
-
-
-def _number_ends(figure: go.Figure, drawn: Sequence[Line], *, log: bool) -> None:
-    low, high = span([value for _, _, y in drawn for value in y if math.isfinite(value)], log)
-    figure.update_yaxes(range=[low, high])
-    ends = [_last(x, y) for _, x, y in drawn]
-    heights = [log10(score) if log else score for _, score in ends]
-    places_px = [(height - low) / (high - low) * PLOT_PX for height in heights]
-    near = NEAR * max(place for place, _ in ends)
-    shifts = apart(places_px, beside=[place for place, _ in ends], near=near)
-    for (number, _, _), (place, _), height, shift in zip(drawn, ends, heights, shifts, strict=True):
-        figure.add_annotation(
-            x=place,
-            y=height,
-            text=f"<b>{number}</b>",
-            font={"size": 12.5, "color": colour(number)},
-            showarrow=False,
-            xanchor="left",
-            xshift=4,
-            yshift=round(shift),
-        )
-
-
-def _last(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """The last point of a line that can be drawn."""
-    return [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(b)][-1]
 
 
 def all_scores(found: Sequence[Scores], metric: Metric, names: Mapping[int, str]) -> go.Figure:
