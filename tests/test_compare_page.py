@@ -149,6 +149,7 @@ def test_a_page_without_anything_to_compare_says_so(tmp_path: Path) -> None:
             "results/none is not a search's folder. Searches in results: bad,",
         ),
         (["results/good", "results"], "results is not a search's folder"),
+        (["results/good", "results/good/records.jsonl"], "is a file, not a search's folder"),
         (
             ["results/good", "results/bad", "--out", "results/good/records.jsonl"],
             "must be a file that ends in .html",

@@ -101,6 +101,8 @@ def names_of(places: Sequence[Path]) -> list[str]:
 
 
 def _read(name: str, path: Path) -> Entry:
+    if path.is_file():
+        raise FolderError(f"{path} is a file, not a search's folder. A pattern such as results/*/ has none.")
     folder = SearchFolder.open(path.expanduser())
     try:
         view = results.view(folder, folder.state)
