@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from search.folder import SearchFolder, State
-from search.records import RecordFile
 from search.rematch.conclusion import Conclusion, Costs
 from search.rematch.verdict import Contender, verdict
 from search.trials import METRICS, Outcome, Trial, TrialRecord, ranked
@@ -137,8 +136,3 @@ def _test(folder: SearchFolder, split: pd.DataFrame, records: list[TrialRecord],
     test = {"accuracy": 0.9, "accuracy_95": [0.85, 0.94], "macro_f1": 0.89, "log_loss": 0.3, "n": 240}
     folder.write_json(folder.model / "metrics.json", {"trial": best, "test": test})
     folder.readings_file.write_text("".join(json.dumps({"time": 0}) + "\n" for _ in range(readings)))
-
-
-def in_sessions(folder: SearchFolder) -> RecordFile:
-    """Its records, to go on with: the search counts as running as long as its folder is held."""
-    return RecordFile(folder.records_file)

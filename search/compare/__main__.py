@@ -52,7 +52,9 @@ def checked(out: Path) -> Path:
     if out.suffix != ".html" or out.is_dir():
         raise FolderError(f"--out {out} must be a file that ends in .html; nothing else is overwritten.")
     if not out.parent.is_dir():
-        raise FolderError(f"--out {out}: there is no folder {out.parent}. Make it first.")
+        raise FolderError(
+            f"--out {out}: there is no folder {out.parent}. Make it first, or name another file."
+        )
     return out
 
 

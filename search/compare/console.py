@@ -8,12 +8,13 @@ from rich.table import Table
 
 from search.allowance import span
 from search.compare import told
-from search.compare.overview import Row
 from search.compare.sections import Sections, Shown
 from search.report import text
 
-COLUMNS = ("", "search", "trials", "time", "epochs", "best", "trained again", "test accuracy", "winner")
-
+COLUMNS = (
+    *("", "search", "state", "trials", "finished", "stopped", "failed", "time", "epochs"),
+    *("best", "trained again", "test accuracy", "test read", "winner"),
+)
 MOST_PAIRS = 6
 """Of more, the terminal has those with the best alone."""
 
@@ -40,30 +41,22 @@ def print_comparison(console: Console, sections: Sections) -> None:
 def _table(shown: Shown) -> Table:
     table = Table(*COLUMNS, box=None, pad_edge=False)
     for row in shown.rows:
-        ended = f"{row.trials} ({row.finished} finished, {row.stopped} stopped, {row.failed} failed"
         cells = (
             str(row.number),
-            f"{row.name}{'*' * (row.number in shown.marked)}{_state(row.state)}",
-            f"{ended}{f', {row.running} not ended' * bool(row.running)})",
+            f"{row.name}{'*' * (row.number in shown.marked)}",
+            row.state,
+            f"{row.trials}{f' ({row.running} not ended)' * bool(row.running)}",
+            *map(str, (row.finished, row.stopped, row.failed)),
             span(row.seconds),
             f"{row.epochs:,}",
             "-" if row.best is None else text.score(row.best, shown.metric.name),
             "-" if row.again is None else _with(row.again, row.interval, shown.metric.name),
-            "-" if row.tested is None else _test(row),
+            "-" if row.tested is None else _with(row.tested.accuracy, row.tested.interval, "accuracy"),
+            text.count(row.readings, "time") if row.readings else "-",
             "-" if row.trial is None else f"trial {row.trial}, {row.family}",
         )
         table.add_row(*map(escape, cells))
     return table
-
-
-def _state(state: str) -> str:
-    return "" if state == "finished" else f" ({state})"
-
-
-def _test(row: Row) -> str:
-    assert row.tested is not None
-    shown = _with(row.tested.accuracy, row.tested.interval, "accuracy")
-    return f"{shown}, read {text.count(row.readings, 'time')}"
 
 
 def _with(score: float, interval: tuple[float, float] | None, metric: str) -> str:

@@ -25,9 +25,11 @@ class SideBySide(NamedTuple):
 
 
 def side_by_side(things: Sequence[Mapping[str, Any]]) -> SideBySide:
-    """Which values differ, and which are the same in all of these; names in the order of their first
-    appearance."""
-    names = dict.fromkeys(name for thing in things for name in thing)
+    """Which values differ, and which are the same in all of these; names by section, in the order of their
+    first appearance."""
+    names = list(dict.fromkeys(name for thing in things for name in thing))
+    sections = [_section(name) for name in names]
+    names.sort(key=lambda name: sections.index(_section(name)))
     differing: dict[str, list[str | None]] = {}
     shared: dict[str, str] = {}
     for name in names:
@@ -37,6 +39,10 @@ def side_by_side(things: Sequence[Mapping[str, Any]]) -> SideBySide:
         else:
             differing[name] = _in_words([thing.get(name) for thing in things], values)
     return SideBySide(differing, shared)
+
+
+def _section(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _in_words(values: Sequence[Any], exact: Sequence[str | None]) -> list[str | None]:
