@@ -103,6 +103,8 @@ def test_searches_after_different_things_are_marked(tmp_path: Path) -> None:
     (shown,) = found.cohorts
     (small,) = [row.number for row in shown.rows if row.name == "small"]
     assert shown.marked == {small}
+    assert [trace.name for trace in found.charts.figure("best-1-time").data].count("small *") == 1
+    assert "small *" in page_text(found, {})
     assert any(
         "small by penalised validation accuracy = validation accuracy - 0.1 * log10(parameters in millions)"
         in line

@@ -12,7 +12,8 @@ from search.compare.cohorts import Cohort, cohorts
 from search.compare.entry import Entry, Identity, read_entries
 from search.compare.match import Match, Pair
 from search.compare.overview import overview
-from search.compare.told import difference, interval, listed, pair, said
+from search.compare.remarks import listed
+from search.compare.told import difference, interval, pair, said
 from search.report import facts
 from search.trials import METRICS
 from tests.compared import made
@@ -33,12 +34,12 @@ def cohort(*changes: dict[str, Any]) -> Cohort:
     return found
 
 
-def remarks(found: Cohort) -> str:
+def remarks_on(found: Cohort) -> str:
     return "\n".join(said(found, None, {}).remarks)
 
 
 def test_searches_that_differ_in_nothing_else_have_nothing_to_bear_in_mind() -> None:
-    assert remarks(cohort({}, {})) == ""
+    assert remarks_on(cohort({}, {})) == ""
 
 
 def test_what_makes_numbers_differ_for_other_reasons_is_told() -> None:
@@ -47,7 +48,7 @@ def test_what_makes_numbers_differ_for_other_reasons_is_told() -> None:
         {"settings": {"max_epochs": 12, "warm_start": ["results/old"]}, "test_readings": 1},
         {"settings": {"max_epochs": 9}, "state": "interrupted"},
     )
-    told = remarks(found)
+    told = remarks_on(found)
     short = listed(one.name for one in found.entries if one.name != "b")
     assert f"different full lengths, in epochs: 9 for {short}; 12 for b." in told
     assert "b learned from former searches (--warm-start), whose time does not count here." in told
@@ -66,12 +67,12 @@ def test_machines_and_versions_are_told_apart() -> None:
             replace(entry, environment=known)
             for entry, known in zip(found.entries, environments, strict=True)
         ]
-        told = remarks(Cohort(entries, []))
+        told = remarks_on(Cohort(entries, []))
         assert [word for word in ("different machines", "different versions") if word in told] == words
 
 
 def test_a_reading_by_one_search_alone_needs_no_warning() -> None:
-    assert remarks(cohort({"test_readings": 3}, {})) == ""
+    assert remarks_on(cohort({"test_readings": 3}, {})) == ""
 
 
 def test_differences_are_in_points_or_in_the_losses_unit() -> None:

@@ -75,12 +75,13 @@ class Sections:
         match, unread = match_of(cohort)
         drawn = cohort.entries if cohort.compares else []
         metric = cohort.entries[0].metric
-        names = {entry.number: entry.name for entry in drawn}
+        steered = [entry.steered_by for entry in cohort.entries]
+        usual = max(steered, key=steered.count)
+        marked = frozenset(entry.number for entry in cohort.entries if entry.steered_by != usual)
+        names = {entry.number: entry.name + " *" * (entry.number in marked) for entry in drawn}
         played = {entry.number: again.winner for entry in drawn if (again := facts.rematch(entry.view))}
         known = [scores(entry) for entry in drawn]
         most = MOST_MARKS // max(1, len(known))
-        steered = [entry.steered_by for entry in cohort.entries]
-        usual = max(steered, key=steered.count)
         return Shown(
             place=place,
             metric=metric,
@@ -89,7 +90,7 @@ class Sections:
             differs=cohort.differs,
             said=said(cohort, match, unread),
             match=match,
-            marked=frozenset(entry.number for entry in cohort.entries if entry.steered_by != usual),
+            marked=marked,
             winners=played,
             best=self._best(place, drawn, metric, names),
             scores=self.charts.add(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from search.compare.cohorts import Cohort, source
-from search.compare.differing import machine
-from search.compare.entry import Entry
 from search.compare.match import Match, Pair
 from search.compare.overview import Row, overview
+from search.compare.remarks import listed, remarks
 from search.report import text
 from search.report.facts import data_facts
 from search.trials import Metric
@@ -46,23 +45,13 @@ def said(cohort: Cohort, match: Match | None, unread: dict[int, str]) -> Said:
     rows = [overview(entry) for entry in cohort.entries]
     names = {row.number: row.name for row in rows}
     metric = cohort.entries[0].metric
-    remarks = [
-        *_unplayed(rows, unread, names),
-        *_several(match),
-        *_chosen(match),
-        *_steered(cohort.entries),
-        *_open(rows),
-        *_read(rows),
-        *_lengths(cohort.entries),
-        *_machines(cohort.entries),
-        *_learned(cohort.entries),
-    ]
     first = _first(match, rows, metric)
     if first is None:
         verdict = "No trial has a score yet."
     else:
         verdict = _by_match(first, match, names, metric) if match else _by_score(first, metric)
-    return Said(_title(cohort), first, verdict, _against(first, match), remarks)
+    found = remarks(cohort.entries, rows, match, unread)
+    return Said(_title(cohort), first, verdict, _against(first, match), found)
 
 
 def difference(value: float, metric: Metric) -> str:
@@ -76,10 +65,10 @@ def pair(found: Pair, names: dict[int, str], metric: Metric) -> str:
     better, other = names[found.better], names[found.other]
     if found.interval is None:
         return f"{better} has the better mean, by {difference(found.by, metric)} over {other}"
-    between = f"{interval(found, metric)}"
+    by, between = difference(found.by, metric), interval(found, metric)
     if found.apart:
-        return f"{better} is better than {other} by {difference(found.by, metric)} ({between})"
-    return f"{better} and {other} are tied: {difference(found.by, metric)} apart ({between})"
+        return f"{better} is better than {other} by {by} ({between})"
+    return f"{better} and {other} are tied: {by} apart ({between})"
 
 
 def interval(found: Pair, metric: Metric) -> str:
@@ -88,12 +77,6 @@ def interval(found: Pair, metric: Metric) -> str:
         return "not known"
     low, high = (difference(value, metric).removesuffix(" points") for value in found.interval)
     return f"{low} to {high}"
-
-
-def listed(names: Iterable[str]) -> str:
-    """`A`, `A and B`, `A, B and C`."""
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _title(cohort: Cohort) -> str:
@@ -149,89 +132,3 @@ def _by_score(first: Row, metric: Metric) -> str:
         "the best of many scores is partly luck, and without the rematches of two searches nothing tells by "
         "how much."
     )
-
-
-def _unplayed(rows: Sequence[Row], unread: dict[int, str], names: dict[int, str]) -> Iterator[str]:
-    without = [row.name for row in rows if row.again is None]
-    if without and len(without) < len(rows):
-        yield f"{listed(without)} had no rematch, so the winner there is not among those that are compared."
-    for number, why in unread.items():
-        yield f"The winner of {names[number]} is not among them: {why}"
-
-
-def _several(match: Match | None) -> Iterator[str]:
-    if match is not None and len(match.pairs) > 1 and match.pairs[0].interval is not None:
-        yield (
-            f"With {len(match.pairs)} comparisons one would soon look like a difference by chance. So the "
-            "intervals are wider than those of one pair alone: all of them hold together in 95% of all cases "
-            "(Bonferroni)."
-        )
-
-
-def _chosen(match: Match | None) -> Iterator[str]:
-    if match is not None:
-        yield (
-            f"All winners were asked about the same {text.count(match.pictures, 'picture')} of the selection "
-            "part. Each was also chosen there among the best of its search, so their means are a little too "
-            "high; the number to quote is the test score."
-        )
-
-
-def _steered(entries: Sequence[Entry]) -> Iterator[str]:
-    ways: dict[str, list[str]] = {}
-    for entry in entries:
-        ways.setdefault(entry.steered_by, []).append(entry.name)
-    if len(ways) > 1:
-        told = "; ".join(f"{listed(names)} by {way}" for way, names in ways.items())
-        yield (
-            f"These searches were after different things, marked by *: {told}. All numbers here are the "
-            f"{entries[0].metric.title} alone, which is not what each of them tried to make the best of."
-        )
-
-
-def _open(rows: Sequence[Row]) -> Iterator[str]:
-    running = [row.name for row in rows if row.state == "running"]
-    ended = [row.name for row in rows if row.state in ("interrupted", "cut off")]
-    if running:
-        yield f"{listed(running)} {_are(running)} still running: what is shown is how far it has come."
-    if ended:
-        yield f"{listed(ended)} {_are(ended)} not finished: a resume may still change what is shown."
-
-
-def _are(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"
-
-
-def _read(rows: Sequence[Row]) -> Iterator[str]:
-    total = sum(row.readings for row in rows)
-    readers = [row.name for row in rows if row.readings]
-    if len(readers) > 1:
-        yield (
-            f"These searches have the same test part, which has been read {total} times in all. Who chooses "
-            "among them by it has no number left that nothing has seen."
-        )
-
-
-def _lengths(entries: Sequence[Entry]) -> Iterator[str]:
-    lengths: dict[int, list[str]] = {}
-    for entry in entries:
-        if entry.view.settings.get("max_epochs") is not None:
-            lengths.setdefault(entry.view.settings["max_epochs"], []).append(entry.name)
-    if len(lengths) > 1:
-        told = "; ".join(f"{length} for {listed(names)}" for length, names in sorted(lengths.items()))
-        yield f"Their trials are of different full lengths, in epochs: {told}."
-
-
-def _machines(entries: Sequence[Entry]) -> Iterator[str]:
-    kinds = {str({**machine(entry), "program": ""}) for entry in entries if entry.environment}
-    if len(kinds) > 1:
-        yield "They ran on different machines: times and latencies do not compare, passes do."
-    programs = {machine(entry).get("program") for entry in entries if entry.environment}
-    if len(programs) > 1:
-        yield "They were run by different versions of this program."
-
-
-def _learned(entries: Sequence[Entry]) -> Iterator[str]:
-    names = [entry.name for entry in entries if entry.view.settings.get("warm_start")]
-    if names:
-        yield f"{listed(names)} learned from former searches (--warm-start), whose time does not count here."
