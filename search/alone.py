@@ -24,6 +24,7 @@ from search.trials import Epoch, Outcome, Trial
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_weights
 from trainables.data import SHARES, Prepared
+from trainables.export import ExportError
 from trainables.models.create import create_model, creation, import_networks
 from trainables.models.dry_run import dry_run
 from trainables.runtime import Runtime
@@ -64,6 +65,7 @@ def start(
     source: str,
     *,
     console: Console,
+    onnx: bool = False,
     runtime: Runtime | None = None,
     heard: Heard = lambda metrics: None,
     results: Path = RESULTS,
@@ -76,6 +78,7 @@ def start(
         settings: With `space` None, one trial, and the length and seed of `config`.
         config: Such as `load_config` returns.
         source: What people know the recipe by.
+        onnx: Whether the model is exported to ONNX too, which takes the `onnx` extra.
         heard: Hears each epoch's metrics.
 
     Returns:
@@ -85,6 +88,7 @@ def start(
         FolderError: The name is taken.
         DataError: The pictures cannot be used.
         ModelError: The network cannot be made.
+        ExportError: What was exported does not say what the network says: there is no model.
     """
     recipe = config.recipe
     # First, with any number of classes: its faults, and weights that cannot be had, should be told before
@@ -124,7 +128,7 @@ def start(
             file.trial(
                 Trial(0, recipe.to_dict(), {}, config.seed, config.epochs, origin="given", source=source)
             )
-            return _drive(folder, file, runtime, heard)
+            return _drive(folder, file, console, onnx, runtime, heard)
 
 
 def _remarks(prepared: Prepared) -> list[str]:
@@ -141,14 +145,19 @@ def resume(
     folder: SearchFolder,
     *,
     console: Console,
+    onnx: bool = False,
     runtime: Runtime | None = None,
     heard: Heard = lambda metrics: None,
 ) -> Finished:
     """Goes on with a training that was cut off, from its last epoch; one that is finished stays as it is.
 
+    Args:
+        onnx: See `start`.
+
     Raises:
         FolderError: The folder is that of a search, or no training has started in it.
         DataError: The pictures are gone.
+        ExportError: See `start`.
     """
     settings = folder.settings()
     if not settings.alone:
@@ -164,10 +173,17 @@ def resume(
             f"Going on with {folder.path} after epoch {record.epochs_done} of {record.trial.epochs}."
         )
         file.session()
-        return _drive(folder, file, runtime, heard)
+        return _drive(folder, file, console, onnx, runtime, heard)
 
 
-def _drive(folder: SearchFolder, file: RecordFile, runtime: Runtime | None, heard: Heard) -> Finished:
+def _drive(
+    folder: SearchFolder,
+    file: RecordFile,
+    console: Console,
+    onnx: bool,
+    runtime: Runtime | None,
+    heard: Heard,
+) -> Finished:
     """Trains the folder's trial to its end, from wherever it is."""
     record, runtime = file.records.trials[0], runtime or Runtime()
     trial, metric = record.trial, folder.settings().scored_by
@@ -202,9 +218,23 @@ def _drive(folder: SearchFolder, file: RecordFile, runtime: Runtime | None, hear
                 )
                 end(Outcome.COMPLETE)
                 score = {metric.name: record.score(metric)}
-                write_model(folder, fitted, folder.model, trial=0, runtime=runtime, search_score=score)
+                write_model(
+                    folder,
+                    fitted,
+                    folder.model,
+                    trial=0,
+                    onnx=onnx,
+                    runtime=runtime,
+                    told=console.print,
+                    search_score=score,
+                )
     except DivergedError as fault:
         end(Outcome.DIVERGED, str(fault))
+    except ExportError as fault:
+        raise ExportError(
+            f"{fault} No model was written. The training is not lost; go on with the export by "
+            f"{folder.settings().resume_command}{' --onnx' * onnx}."
+        ) from fault
     except KeyboardInterrupt:
         state = State.INTERRUPTED
     return Finished(folder.path, state, write_results(folder, state))

@@ -8,12 +8,13 @@ from pathlib import Path
 from search.folder import FolderError, SearchFolder
 from search.lengths import length_epochs
 from search.results import config_of, winner_of
-from search.training import DivergedError, Heard, fit, write_model
+from search.training import DivergedError, Heard, Told, fit, write_model
 from search.trials import TrialRecord
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_weights
 from trainables.calibration import FALSE_ALARM_RATE
 from trainables.data import read_split
+from trainables.export import ExportError
 from trainables.models.create import import_networks
 from trainables.models.dry_run import dry_run
 from trainables.runtime import Runtime
@@ -99,10 +100,12 @@ def retrain(
     out: Path | None = None,
     seed: int | None = None,
     false_alarm_rate: float = FALSE_ALARM_RATE,
+    onnx: bool = False,
     runtime: Runtime | None = None,
     heard: Heard = lambda metrics: None,
+    told: Told = lambda line: None,
 ) -> Path:
-    """Trains, tests once, and writes the model's folder, whole or not at all.
+    """Trains, exports, tests once, and writes the model's folder, whole or not at all.
 
     A retrain that was cut off goes on from its last epoch when it is started again.
 
@@ -110,7 +113,9 @@ def retrain(
         out: The folder; by default in the search's folder, named by the choice.
         seed: Instead of the trial's own.
         false_alarm_rate: Share of pictures of known classes that the model may call unknown.
+        onnx: Whether the model is exported to ONNX too, which takes the `onnx` extra.
         heard: Hears each epoch's metrics.
+        told: Hears what goes on after the last.
 
     Returns:
         The folder, with `metrics.json` in it.
@@ -118,6 +123,7 @@ def retrain(
     Raises:
         FolderError: The folder exists, the seed is negative, the false-alarm rate is no share, what the
             rematch left is damaged, or the training diverged: nothing was written.
+        ExportError: What was exported does not say what the network says: nothing was written.
         DataError: The split's pictures are gone.
     """
     out, config = out or folder.path / choice.out, choice.config
@@ -135,13 +141,21 @@ def retrain(
         raise DivergedError(
             f"{fault} No model was written. Try another --seed, or retrain another trial with --trial."
         ) from fault
-    write_model(
-        folder,
-        fitted,
-        out,
-        trial=choice.trial.number if choice.trial else None,
-        false_alarm_rate=false_alarm_rate,
-        runtime=runtime,
-        search_score=folder.settings().all_objectives.values(choice.trial) if choice.trial else None,
-    )
+    try:
+        write_model(
+            folder,
+            fitted,
+            out,
+            trial=choice.trial.number if choice.trial else None,
+            false_alarm_rate=false_alarm_rate,
+            onnx=onnx,
+            runtime=runtime,
+            told=told,
+            search_score=folder.settings().all_objectives.values(choice.trial) if choice.trial else None,
+        )
+    except ExportError as fault:
+        raise ExportError(
+            f"{fault} No model was written. The training is not lost: the same command goes on with the "
+            "export."
+        ) from fault
     return out

@@ -22,6 +22,8 @@ from spaces.errors import InputError
 RESULTS = Path("results")
 EXPLAINED = "explained"
 """In a model's folder: where the network looks."""
+METRICS_FILE = "metrics.json"
+"""In a model's folder: what it scored, and how it was trained."""
 
 
 class FolderError(InputError):

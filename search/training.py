@@ -19,9 +19,11 @@ from torch import nn
 from search.calibrated import calibration_of
 from search.explained import explained
 from search.explained_files import write_explained
-from search.folder import EXPLAINED, FolderError, SearchFolder
+from search.folder import EXPLAINED, METRICS_FILE, FolderError, SearchFolder
 from search.intervals import of_test
+from search.model_card import write_card
 from search.readings import note_reading
+from search.settings import subject
 from search.trials import kept_place
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig
@@ -30,7 +32,8 @@ from trainables.checkpoint import Checkpoint, CheckpointError
 from trainables.data import Dataset, Pictures, groups_of, load, read_split
 from trainables.data.demo import demo_source
 from trainables.evaluate import log_probabilities
-from trainables.export import export
+from trainables.export import without_folders
+from trainables.export_check import export_checked, some_squares
 from trainables.loop import TrainData, train
 from trainables.metrics import diverged
 from trainables.models.create import import_networks
@@ -42,6 +45,8 @@ PREDICTIONS_FILE = "test_predictions.csv"
 
 Heard = Callable[[dict[str, float]], None]
 """Hears each epoch's metrics; see `trainables.loop.train`."""
+Told = Callable[[str], None]
+"""Hears what is going on, in words."""
 
 
 class DivergedError(FolderError):
@@ -144,25 +149,43 @@ def write_model(
     *,
     trial: int | None,
     false_alarm_rate: float = FALSE_ALARM_RATE,
+    onnx: bool = False,
     runtime: Runtime | None = None,
+    told: Told = lambda line: None,
     **facts: Any,
 ) -> None:
-    """Calibrates the model, reads the test part, counts that, and writes the model's folder, whole or not at
-    all.
+    """Calibrates the model, exports it and checks the files, reads the test part, counts that, and writes the
+    model's folder, whole or not at all.
 
     Args:
         trial: The search's, where it is one: the rematch's runs of it calibrate the model.
         false_alarm_rate: Share of pictures of known classes that may be called unknown.
+        onnx: Whether there is a `model.onnx` too, which takes the `onnx` extra.
         facts: For `metrics.json`, beside the scores.
 
     Raises:
-        FolderError: What the rematch left is damaged. Nothing was read, and the training is not lost.
+        FolderError: What the rematch left is damaged.
+        ExportError: The files do not say what the network says. Nothing was read in both cases, and the
+            training is not lost: `fit` has it again at once.
     """
     recipe, data, epochs = fitted.config.recipe, fitted.data, fitted.config.epochs
+    settings = folder.settings()
     calibration, reason = calibration_of(folder, trial, epochs=epochs, false_alarm_rate=false_alarm_rate)
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     partial.mkdir()
     try:
+        asked_about = next(part for name in ("selection", *fitted.parts) if len(part := data.part(name)))
+        told("Exporting, and checking the files in a fresh process ...")
+        export_checked(
+            fitted.model,
+            recipe,
+            data.classes,
+            partial,
+            squares=some_squares(asked_about, recipe.geometry),
+            calibration=calibration,
+            imports=settings.imports,
+            onnx=onnx,
+        )
         pictures = data.part("test")
         raw = log_probabilities(fitted.model, recipe, pictures, runtime=runtime)
         said = tempered(raw, calibration.temperature)
@@ -180,25 +203,19 @@ def write_model(
                 "epochs": int(fitted.kept["epoch"]),
                 "train_loss": fitted.kept["train_loss"],
             },
-            "search": folder.settings().name,
+            "data": subject(settings.data) if settings.data else None,
+            "search": settings.name,
             "trial": trial,
             **facts,
             "seed": fitted.config.seed,
             "seconds": round(fitted.seconds, 1),
-            "recipe": recipe.to_dict(),
+            "recipe": without_folders(recipe).to_dict(),
         }
-        export(
-            fitted.model.cpu(),
-            recipe,
-            data.classes,
-            partial,
-            calibration=calibration,
-            imports=folder.settings().imports,
-        )
         _write_predictions(pictures, said, partial / PREDICTIONS_FILE)
         looked = explained(fitted.model, recipe, pictures, said, runtime=runtime)
         write_explained(looked, partial / EXPLAINED)
-        folder.write_json(partial / "metrics.json", metrics)
+        folder.write_json(partial / METRICS_FILE, metrics)
+        write_card(partial, settings.imports)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

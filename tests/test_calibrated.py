@@ -37,6 +37,7 @@ from trainables.export import load as load_model
 
 CLASSES = ["NA", "anna", "bert"]
 EPOCHS = 9
+pytestmark = pytest.mark.usefixtures("checked_here")
 
 
 @pytest.fixture

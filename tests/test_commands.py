@@ -34,6 +34,7 @@ from tests.pictures import truncated_jpeg
 from tests.toy_pictures import CPU, toy_pictures
 
 CLASSES = ["class 0", "class 1", "class 2"]
+pytestmark = pytest.mark.usefixtures("checked_here")
 SPACE = """
 description: one small network of ours
 base:
@@ -379,7 +380,7 @@ def test_a_retrain_that_was_cut_off_goes_on_from_its_last_epoch(
     with pytest.raises(KeyboardInterrupt):
         retrain_model(search, choice, out=Path("cut"), runtime=CPU, heard=interrupt)
     with monkeypatch.context() as patched:
-        patched.setattr("search.training.export", fail)
+        patched.setattr("search.training.export_checked", fail)
         with pytest.raises(OSError, match="no space left"):
             retrain_model(search, choice, out=Path("cut"), runtime=CPU, heard=hear)
     assert not Path("cut").exists()

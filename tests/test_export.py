@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from spaces.recipe import Recipe
 from tests.toy_pictures import CPU, ToyPictures, tiny_recipe, toy_pictures
 from trainables.calibration import NOT_CALIBRATED, Calibration, FittedOn
 from trainables.evaluate import evaluate
-from trainables.export import DESCRIPTION_FILE, PROGRAM_FILE, ExportError, export, load
+from trainables.export import DESCRIPTION_FILE, ExportError, export, load, registering
 from trainables.loop import TrainData, train
+from trainables.programs import PROGRAM_FILE
 
 ROOT = Path(__file__).parent.parent
 HOSTILE = [
@@ -153,24 +155,17 @@ def test_class_names_survive_whatever_is_in_them(exports: Path) -> None:
     assert load(folder).classes == HOSTILE
     config = json.loads((folder / "config.json").read_text())
     assert config["label_names"] == HOSTILE
-    card = (folder / "README.md").read_text(encoding="utf-8")
-    listed = card[card.index("## Classes") :].rstrip("\n").split("\n")[2:]
-    # Each on one indented line, which is code to Markdown.
-    assert all(line.startswith("    ") for line in listed)
-    assert [json.loads(line) for line in listed] == HOSTILE
 
 
-def test_the_card_says_how_to_load_it(exports: Path, tmp_path: Path) -> None:
-    own, of_timm = ((exports / name / "README.md").read_text() for name in ("plain_cnn", "resnet10t"))
-    assert "import trainables.models  # registers the network\nimport timm\n" in own
-    assert "trainables.models" not in of_timm
-    (tmp_path / "mine").mkdir()
-    model = load(exports / "plain_cnn").model
-    export(model, OURS["plain_cnn"], HOSTILE, tmp_path / "mine", imports=("my_networks",))
-    assert "float32 (B, 3, 20, 20)" in (tmp_path / "mine" / "README.md").read_text()
+def test_it_is_said_what_to_import_before_timm_makes_the_network() -> None:
+    assert registering(OURS["plain_cnn"], 7) == ["trainables.models"]
+    assert registering(OF_TIMM["resnet10t"], 7) == []
+    small = tiny_recipe(model={"name": "resnet10t", "args": {}, "stem": "small"})
+    assert registering(small, 7) == ["trainables.models"]
+    assert registering(recipe("net_of_mine", 32, {}), 7, ("my_networks",)) == ["my_networks"]
 
 
-def test_a_calibration_is_in_the_description_the_program_and_the_card(exports: Path) -> None:
+def test_a_calibration_is_in_the_description_and_the_program(exports: Path) -> None:
     for name in CALIBRATED:
         folder, said = exports / name, torch.load(exports / f"{name}.pt")
         assert load(folder).calibration == CALIBRATION
@@ -178,10 +173,26 @@ def test_a_calibration_is_in_the_description_the_program_and_the_card(exports: P
         torch.testing.assert_close(answers, said["probabilities"])
         assert not torch.allclose(answers, said["logits"].softmax(1), atol=1e-3)
         assert torch.equal(answers.argmax(1), said["logits"].argmax(1))
-        card = (folder / "README.md").read_text(encoding="utf-8")
-        assert "softmax of the logits divided by 0.37, which was fitted on 240 other pictures" in card
-        assert "less than 0.41 is called unknown" in card
-    assert "are not calibrated" in (exports / "plain_cnn" / "README.md").read_text(encoding="utf-8")
+
+
+def test_no_file_holds_paths_of_this_machine(exports: Path, tmp_path: Path) -> None:
+    weights = str(tmp_path / "start.safetensors")
+    of_weights = OURS["plain_cnn"].model_copy(
+        update={"model": OURS["plain_cnn"].model.model_copy(update={"weights": weights})}
+    )
+    (tmp_path / "model").mkdir()
+    export(load(exports / "plain_cnn").model, of_weights, HOSTILE, tmp_path / "model", onnx=True)
+    described = json.loads((tmp_path / "model" / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+    assert described["recipe"]["model"]["weights"] == "start.safetensors"
+    paths = [
+        str(place).encode() for place in (ROOT, tmp_path, Path(torch.__file__).parent.parent, Path.home())
+    ]
+    for file in (tmp_path / "model").iterdir():
+        contents = [file.read_bytes()]
+        if file.name == PROGRAM_FILE:
+            with zipfile.ZipFile(file) as archive:
+                contents += [archive.read(name) for name in archive.namelist()]
+        assert [path for path in paths for content in contents if path in content] == [], file.name
 
 
 def test_an_export_of_before_there_were_calibrations_has_a_temperature_of_one(folder: Path) -> None:

@@ -46,6 +46,16 @@ def probabilities(
             yield file, (next(answers) if isinstance(picture, np.ndarray) else picture)
 
 
+def squares_of(files: Sequence[Path], classifier: Classifier) -> Tensor:
+    """What the classifier gets of picture files, before it is normalised: float32 (B, 3, S, S) in [0, 1].
+
+    Raises:
+        DataError: One cannot be read.
+    """
+    side_px = short_side_px(classifier.geometry.size_px)
+    return _squares([decode(file, short_side_px=side_px) for file in files], classifier)
+
+
 def _read(file: Path, size_px: int) -> np.ndarray | DataError:
     try:
         return decode(file, short_side_px=short_side_px(size_px))

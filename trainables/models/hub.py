@@ -42,3 +42,9 @@ def save_timm_folder(model: nn.Module, recipe: Recipe, folder: Path, *, classes:
 def load_timm_folder(folder: Path) -> nn.Module:
     """The network of such a folder."""
     return timm.create_model(f"local-dir:{folder}", pretrained=True)
+
+
+def hub_id(name: str) -> str | None:
+    """Where the hub keeps the weights that timm starts a network from; None where they are not there."""
+    cfg = timm.models.get_pretrained_cfg(name)
+    return cfg.hf_hub_id if cfg is not None else None
