@@ -17,6 +17,7 @@ from search.command import (
     runtime_on,
     say_model,
 )
+from search.delivery import Delivery, add_delivery_options
 from search.folder import SearchFolder, State
 from search.names import check_recipe_name
 from trainables.calibration import FALSE_ALARM_RATE
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "0: none is ever called so). Needs the search's rematch",
     )
     top.add_argument("--out", metavar="DIR", help="another folder for the model")
+    add_delivery_options(top)
     top.add_argument("--device", default="auto", help=DEVICE_HELP)
     return top
 
@@ -60,6 +62,8 @@ def _retrain(options: argparse.Namespace) -> int:
     folder = SearchFolder.open(Path(options.folder))
     if options.config is not None:
         check_recipe_name(options.config)
+    delivery = Delivery(options.onnx, options.push_to_hub, options.public)
+    delivery.check(console)
     # Only now: torch takes seconds to import, and a typing error should be told at once.
     from search.final import TRAINED_ON, choose, retrain
     from search.results import write_page
@@ -83,11 +87,14 @@ def _retrain(options: argparse.Namespace) -> int:
             out=Path(options.out) if options.out else None,
             seed=options.seed,
             false_alarm_rate=options.false_alarm_rate,
+            onnx=delivery.onnx,
             runtime=runtime_on(options.device),
             heard=heard,
+            told=console.print,
         )
     say_model(console, folder, out)
     write_page(folder, folder.state)  # it shows the test score
+    delivery.push(console, out, folder.settings().imports)
     return 0
 
 

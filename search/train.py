@@ -21,6 +21,7 @@ from search.command import (
     runtime_on,
     say_model,
 )
+from search.delivery import Delivery, add_delivery_options
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.names import check_names
 from search.settings import Settings, from_options, name_after
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--device", default="auto", help=DEVICE_HELP)
     top.add_argument("--cache-dir", metavar="DIR", help="decoded pictures, as for search.run")
     top.add_argument("--cache-gb", metavar="N", type=float, help="most that they may take, as for search.run")
+    add_delivery_options(top)
     top.add_argument(
         "--resume",
         action="store_true",
@@ -90,10 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(given: dict[str, Any]) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    finished = (_resume if given.pop("resume") else _start)(given, console)
+    delivery = Delivery(*(given.pop(name) for name in ("onnx", "push_to_hub", "public")))
+    finished = (_resume if given.pop("resume") else _start)(given, delivery, console)
     folder = SearchFolder(finished.folder)
     if finished.state is State.INTERRUPTED:
-        console.print(f"\nInterrupted. Go on with it:  {folder.settings().resume_command}")
+        again = folder.settings().resume_command + delivery.arguments
+        console.print(f"\nInterrupted. Go on with it:  {again}")
         console.print(f"Leaderboard:  {folder.page_file}")
         return INTERRUPTED
     if finished.best is None:
@@ -101,10 +105,11 @@ def _train(given: dict[str, Any]) -> int:
         console.print(f"Leaderboard:  {folder.page_file}")
         return NOTHING_FOUND
     say_model(console, folder, folder.model)
+    delivery.push(console, folder.model, folder.settings().imports)
     return 0
 
 
-def _start(given: dict[str, Any], console: Console) -> Finished:
+def _start(given: dict[str, Any], delivery: Delivery, console: Console) -> Finished:
     device, epochs = given.pop("device"), given.pop("epochs", None)
     if "recipe" not in given:
         raise FolderError(f"a RECIPE is missing: a file, or one of {', '.join(recipe_names())}.")
@@ -118,34 +123,41 @@ def _start(given: dict[str, Any], console: Console) -> Finished:
     if folder.path.exists():
         SearchFolder.create(folder.path)  # refuses, before minutes go into the pictures
     check_names(settings)
+    delivery.check(console)
     # Only now: torch takes seconds to import, and a mistyped option should not.
     from search import alone
 
     config = alone.load_config(recipe, imports=settings.imports, epochs=epochs, seed=given.get("seed"))
     settings = settings.model_copy(update={"seed": config.seed, "max_epochs": config.epochs})
-    with hint_when_interrupted(folder, f"go on with it: {settings.resume_command}"):
+    with hint_when_interrupted(folder, f"go on with it: {settings.resume_command}{delivery.arguments}"):
         return alone.start(
             settings,
             config,
             recipe,
             console=console,
+            onnx=delivery.onnx,
             runtime=runtime_on(device),
             heard=_printing(console, settings.max_epochs),
         )
 
 
-def _resume(given: dict[str, Any], console: Console) -> Finished:
+def _resume(given: dict[str, Any], delivery: Delivery, console: Console) -> Finished:
     device = given.pop("device")
     if set(given) != {"name"}:
-        raise FolderError("--resume goes on as it was asked for: give the --name, and --device if you like.")
+        raise FolderError(
+            "--resume goes on as it was asked for: give the --name, and --device, --onnx and --push-to-hub "
+            "if you like."
+        )
     folder = SearchFolder.open(RESULTS / given["name"])
     settings = folder.settings()
+    delivery.check(console)
     from search import alone
 
-    with hint_when_interrupted(folder, f"go on with it: {settings.resume_command}"):
+    with hint_when_interrupted(folder, f"go on with it: {settings.resume_command}{delivery.arguments}"):
         return alone.resume(
             folder,
             console=console,
+            onnx=delivery.onnx,
             runtime=runtime_on(device),
             heard=_printing(console, settings.max_epochs),
         )
