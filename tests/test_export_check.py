@@ -126,6 +126,20 @@ def test_every_file_that_says_something_else_is_named_with_how_much(
     assert f"model.pt2 differs by up to {off:.3g} (allowed: 0.001)" in said
 
 
+def test_timm_and_the_users_modules_are_imported_after_the_programs_have_answered(
+    sound: tuple[Path, Answers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def ask(folder: Path, squares: np.ndarray, files: list[str], modules: list[str]) -> Any:
+        asked.append((files, modules))
+        return stranger.answers(folder, squares, files, modules)
+
+    monkeypatch.setattr("trainables.export_check._ask_a_stranger", ask)
+    check_export(*sound, OURS)
+    assert asked == [(["model.pt2", "model.onnx", "model.safetensors"], OURS)]
+
+
 @pytest.mark.parametrize("file", ["model.pt2", "model.onnx", "model.safetensors"])
 @pytest.mark.usefixtures("here")
 def test_a_damaged_file_is_named(folder: Path, sound: tuple[Path, Answers], file: str) -> None:

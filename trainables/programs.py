@@ -55,21 +55,20 @@ def write_programs(
         model: On the CPU, in evaluation mode: normalised squares to outputs, of which `class_logits` makes
             logits.
     """
-    program = torch.export.export(
-        _Program(model, mean, std, temperature).eval(),
-        (torch.zeros(2, 3, size_px, size_px),),
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-    )
-    for module in program.graph_module.modules():
-        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
-            node.meta.pop("stack_trace", None)  # lines of code, with the paths of this machine
-    torch.export.save(program, folder / PROGRAM_FILE)
-    if not onnx:
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of torch's exporter about torch
-        translated = torch.onnx.export(
-            program, dynamo=True, input_names=[INPUT], output_names=[OUTPUT], verbose=False
+    with warnings.catch_warnings():  # of torch and networks: that the result is right is checked afterwards
+        warnings.simplefilter("ignore")
+        program = torch.export.export(
+            _Program(model, mean, std, temperature).eval(),
+            (torch.zeros(2, 3, size_px, size_px),),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
         )
-    assert translated is not None
-    translated.save(folder / ONNX_FILE)
+        for module in program.graph_module.modules():
+            for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+                node.meta.pop("stack_trace", None)  # lines of code, with the paths of this machine
+        torch.export.save(program, folder / PROGRAM_FILE)
+        if onnx:
+            translated = torch.onnx.export(
+                program, dynamo=True, input_names=[INPUT], output_names=[OUTPUT], verbose=False
+            )
+            assert translated is not None
+            translated.save(folder / ONNX_FILE)
