@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search import evaluate, leaderboard, predict, preview, records, retrain, run, track, train
+from search import evaluate, export, leaderboard, predict, preview, records, retrain, run, track, train
 from search import list as listing
 from search.command import guarded, hint_when_interrupted
 from search.final import choose
@@ -79,7 +79,7 @@ def run_apart(desk: Desk, module: str, *arguments: str) -> tuple[int, str, str]:
 # Without a search.
 
 
-@pytest.mark.parametrize("module", [run, train, preview, retrain, predict, evaluate, track])
+@pytest.mark.parametrize("module", [run, train, preview, retrain, predict, evaluate, export, track])
 def test_every_option_has_a_help_text(module: Any) -> None:
     parser: argparse.ArgumentParser = module.parser()
     assert parser.description
@@ -91,7 +91,7 @@ def test_every_option_has_a_help_text(module: Any) -> None:
     "main",
     [
         module.main
-        for module in (run, train, preview, retrain, predict, evaluate, leaderboard, listing, track)
+        for module in (run, train, preview, retrain, predict, evaluate, export, leaderboard, listing, track)
     ],
 )
 def test_help_fits_a_terminal_and_names_the_command(

@@ -66,6 +66,7 @@ def test_timm_is_imported_only_after_what_makes_it_importable(path: Path) -> Non
 WITHOUT_RAY = """
 import sys
 import search.retrain, search.predict, search.evaluate, search.final, search.train, search.alone
+import search.export
 from tests.toy_pictures import CPU, tiny_recipe, toy_pictures
 from trainables import export, predict
 from trainables.evaluate import evaluate

@@ -29,8 +29,9 @@ TOLERANCE = 1e-3
 """Of probabilities; of a network's own outputs as a share of the largest, where that is over 1.
 
 Another program adds float32 numbers in another order. For that, probabilities of two trained networks
-(small_resnet, efficientnet_b0) differed by up to 1.2e-6; those of 26 untrained ones, blown up to logits of 30, by
-less than 3e-4 but for one. What is wrong with a file differs by far more, and no sound model shall be lost to roundings."""
+(small_resnet, efficientnet_b0) differed by up to 1.2e-6; those of 26 untrained ones, blown up to logits of
+30, by less than 3e-4 but for one. What is wrong with a file differs by far more, and no sound model shall be
+lost to roundings."""
 PICTURES = 16
 """That an export is checked on: few, so that it takes little memory and time."""
 
