@@ -48,7 +48,7 @@ class Delivery:
             from search.hub import check_hub
 
             if reason := check_hub(self.push_to_hub):
-                console.print(f"Note: the hub could not be asked whether it will take the model: {reason}")
+                console.print(f"Note: the hub could not be asked whether it will take the model: {reason}.")
 
     def push(self, console: Console, model: Path, imports: Sequence[str] = ()) -> None:
         """Pushes the model, where that was asked for.

@@ -56,7 +56,7 @@ def check_hub(repository: str) -> str | None:
         found = HfApi().whoami()
     except HfHubHTTPError as fault:
         if fault.response.status_code in (401, 403):
-            raise HubError(f"--push-to-hub: the hub refuses the token: {_reason(fault)}") from fault
+            raise HubError(f"--push-to-hub: the hub refuses the token: {_reason(fault)}.") from fault
         return _reason(fault)
     except Exception as fault:  # what there is between here and the hub raises nearly everything
         return _reason(fault)
@@ -92,12 +92,12 @@ def push(model: Path, repository: str, *, public: bool = False, imports: Sequenc
         url = HfApi().create_repo(repository, private=not public, exist_ok=True)
         HfApi().create_commit(repository, sent, commit_message="A model of classifier-search")
     except Exception as fault:  # as above
-        raise HubError(f"{model} could not be pushed to {repository}: {_reason(fault)}") from fault
+        raise HubError(f"{model} could not be pushed to {repository}: {_reason(fault)}.") from fault
     return str(url)
 
 
 def _reason(fault: Exception) -> str:
     """What was raised, in one line without the token."""
-    said = " ".join(str(fault).split()) or type(fault).__name__
+    said = " ".join(str(fault).split()).rstrip(".") or type(fault).__name__
     token = huggingface_hub.get_token()
     return said.replace(token, "***") if token else said
