@@ -24,6 +24,7 @@ from spaces.timm_names import TimmModel
 from trainables import recommended
 from trainables.models.adapted import ADAPTED
 from trainables.models.create import create_model
+from trainables.models.ensemble import ENSEMBLE
 from trainables.models.optimizer import create_optimizer
 from trainables.models.parts import head_parameters
 from trainables.models.probe import probe
@@ -33,7 +34,7 @@ HEADING = f"# timm {timm.__version__}, written by python -m trainables.catalogue
 
 def model_names() -> list[str]:
     """All of timm's networks, without tags, encoders included."""
-    return sorted(set(timm.list_models()) - FAMILIES.keys() - {ADAPTED})
+    return sorted(set(timm.list_models()) - FAMILIES.keys() - {ADAPTED, ENSEMBLE})
 
 
 def model_rows(names: Iterable[str]) -> list[dict[str, str]]:

@@ -5,6 +5,6 @@ imports timm lives in this package, because the line below must come first.
 """
 
 import trainables.torch_setup  # noqa: F401  (before timm imports torchvision)
-from trainables.models import adapted, binary_cnn, mini_xception, plain_cnn, small_resnet, vgg4_cnn
+from trainables.models import adapted, binary_cnn, ensemble, mini_xception, plain_cnn, small_resnet, vgg4_cnn
 
-__all__ = ["adapted", "binary_cnn", "mini_xception", "plain_cnn", "small_resnet", "vgg4_cnn"]
+__all__ = ["adapted", "binary_cnn", "ensemble", "mini_xception", "plain_cnn", "small_resnet", "vgg4_cnn"]
