@@ -10,7 +10,7 @@ the same, for the accuracy's logarithm. What to choose under other weights, the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,10 +102,7 @@ class Objectives:
         seconds = [reported.metrics.get("epoch_s", math.nan) for reported in (*record.history, epoch)]
         known = {**of_network, TRAIN_TIME: sum(seconds) / len(seconds) * record.trial.epochs}
         costs = {cost.key: known[cost.key] for cost in self.costs}
-        penalty = sum(
-            self.weights[cost.name] * math.log10(max(costs[cost.key] / cost.size, SMALLEST))
-            for cost in self.costs
-        )
+        penalty = self._penalty(costs)
         value = epoch.metrics.get(self.metric.name, math.nan)
         score = value - penalty if self.metric.mode == "max" else value + penalty
         return replace(epoch, metrics={**epoch.metrics, **costs, self.scored_by.name: score})
@@ -117,6 +114,20 @@ class Objectives:
         metrics = record.kept().metrics
         names = [self.scored_by.name, self.metric.name, *(cost.key for cost in self.costs)]
         return {name: metrics[name] for name in names}
+
+    def surcharge(self, together: Sequence[TrialRecord], alone: TrialRecord) -> float:
+        """By how much several trials' networks, asked one after the other, make the score worse than one of
+        them does: their costs add up. All have a score."""
+        known = [self.values(record) or {} for record in together]
+        costs = {cost.key: sum(of_one[cost.key] for of_one in known) for cost in self.costs}
+        return self._penalty(costs) - self._penalty(self.values(alone) or {})
+
+    def _penalty(self, costs: Mapping[str, float]) -> float:
+        """By how much costs, by key, make the metric worse."""
+        return sum(
+            self.weights[cost.name] * math.log10(max(costs[cost.key] / cost.size, SMALLEST))
+            for cost in self.costs
+        )
 
     def said(self, record: TrialRecord) -> str:
         """The metric and the costs of a trial with a score, in words."""

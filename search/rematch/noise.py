@@ -84,14 +84,25 @@ def noise(runs: Sequence[Sequence[np.ndarray]], units: np.ndarray) -> Noise | No
         runs: The summands of each contender's runs, see `search.resampling.summands`.
         units: int64 (N,), see `search.resampling.units`.
     """
-    seeds = np.array([len(of_one) for of_one in runs])
-    freedom = int((seeds - 1).sum())
-    if freedom == 0 or units.max() == 0:
+    seeds = [len(of_one) for of_one in runs]
+    if sum(seeds) == len(seeds) or units.max() == 0:
         return None
     every = [run for of_one in runs for run in of_one]
     scores = np.array([resampling.score_of(run) for run in every])
-    of_runs = resampling.covariance(every, units)
-    own = np.split(np.arange(len(every)), np.cumsum(seeds)[:-1])
+    return split_up(scores, resampling.covariance(every, units), seeds, units)
+
+
+def split_up(scores: np.ndarray, of_runs: np.ndarray, seeds: Sequence[int], units: np.ndarray) -> Noise:
+    """What the scores of runs, one contender's after the other's, tell of seeds and of pictures.
+
+    Args:
+        scores: float (R,).
+        of_runs: Their covariance over pictures, (R, R); see `search.resampling.covariance`.
+        seeds: Runs of each contender, k numbers that sum up to R; one at least is over 1.
+        units: See `noise`.
+    """
+    own = np.split(np.arange(len(scores)), np.cumsum(seeds)[:-1])
+    freedom = len(scores) - len(seeds)
     of_pictures = np.array([[of_runs[np.ix_(a, b)].mean() for b in own] for a in own])
     squares, rests = 0.0, []
     for place, rows in enumerate(own):
@@ -101,4 +112,4 @@ def noise(runs: Sequence[Sequence[np.ndarray]], units: np.ndarray) -> Noise | No
             rests.append(block.diagonal().mean() - of_pictures[place, place])
             squares += float(((scores[rows] - scores[rows].mean()) ** 2).sum())
     of_seeds = max(squares / freedom, LEAST * float(np.mean(rests)))
-    return Noise(of_seeds, freedom, seeds, of_pictures, int(units.max()) + 1)
+    return Noise(of_seeds, freedom, np.array(seeds), of_pictures, int(units.max()) + 1)
