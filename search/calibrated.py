@@ -5,10 +5,13 @@ None of these runs has learned from that part, and neither did the search look a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from search.folder import SearchFolder
 from search.rematch.answers import answers_of, complete_runs, truth
+from search.rematch.ensemble import averaged
 from trainables.calibration import FALSE_ALARM_RATE, NOT_CALIBRATED, Calibration, NotCalibratedError, fitted
 from trainables.data import read_split
 
@@ -34,6 +37,23 @@ def calibration_of(
     try:
         labels, said = _answers(folder, trial, epochs)
         return fitted(labels, said, false_alarm_rate=false_alarm_rate), None
+    except NotCalibratedError as reason:
+        return NOT_CALIBRATED, str(reason)
+
+
+def calibration_of_ensemble(
+    folder: SearchFolder, trials: Sequence[int], *, false_alarm_rate: float = FALSE_ALARM_RATE
+) -> tuple[Calibration, str | None]:
+    """The same for an ensemble of these trials, each of which has a complete run: fitted on what ensembles of
+    their runs say, see `search.rematch.ensemble.averaged`.
+
+    Raises:
+        AnswersError: What a run left is damaged.
+    """
+    split = read_split(folder.split_file)
+    said = averaged([answers_of(folder, complete_runs(folder, trial), split) for trial in trials])
+    try:
+        return fitted(truth(split)[0], said, false_alarm_rate=false_alarm_rate), None
     except NotCalibratedError as reason:
         return NOT_CALIBRATED, str(reason)
 

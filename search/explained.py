@@ -18,6 +18,7 @@ from trainables.explain.kernels import Kernels, kernels
 from trainables.explain.last_maps import last_maps
 from trainables.feed import Feed
 from trainables.models.create import normalization
+from trainables.models.ensemble import Ensemble
 from trainables.portions import Portions
 from trainables.runtime import Runtime
 
@@ -27,6 +28,10 @@ HITS = MISTAKES = 10
 CHANNELS = 16
 AT_ONCE = 8
 """Pictures whose activations are in memory together."""
+NO_LAYERS = (
+    "An ensemble has no layers of its own, so there are no heat maps, kernels and feature maps. A member "
+    "that is retrained alone (search.retrain --trial N) has them."
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,8 @@ def explained(
     """Looks into a network on typical right pictures, one of each of up to ten classes, and on the ten worst
     mistakes. The network comes back on the CPU, in evaluation mode.
 
-    What a network raises goes into words: no model shall be lost for want of an explanation.
+    What a network raises goes into words: no model shall be lost for want of an explanation. Of an ensemble
+    there are only the examples: its members have layers, and it has none.
 
     Args:
         pictures: The part that was evaluated; not empty.
@@ -101,9 +107,12 @@ def explained(
     shown, said = pictures.chosen(rows), log_probabilities[rows]
     predicted = said.argmax(axis=1)
     mean, std = normalization(model)
-    failed: list[str] = []
+    joined = isinstance(model, Ensemble)
+    failed = [NO_LAYERS] if joined else []
 
     def tried(what: str, look: Callable[[], T]) -> T | None:
+        if joined:
+            return None
         try:
             return look()
         except Exception as fault:  # what networks raise has no class in common

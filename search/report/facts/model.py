@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from search.report import text
+from search.report.facts.ensemble import ensemble
 from search.report.facts.view import SearchView
 
 MOST_PAIRS = 10
@@ -72,8 +73,12 @@ def model(view: SearchView) -> Model | None:
         _pairs(classes, counts),
         sorted(scores, key=lambda one: -1.0 if one.f1 is None else one.f1),
         [Bin(one["confidence"], one["accuracy"], one["count"]) for one in test.get("reliability", [])],
-        [sentence for sentence in (_top_k(test), _calibrated(view.model)) if sentence],
+        [*_ensemble(view.model), *(said for said in (_top_k(test), _calibrated(view.model)) if said)],
     )
+
+
+def _ensemble(found: dict[str, Any]) -> list[str]:
+    return ensemble(found["ensemble"]) if found.get("ensemble") else []
 
 
 def _pairs(classes: list[str], counts: list[list[int]]) -> list[Pair]:

@@ -114,6 +114,10 @@ def _test_score(view: SearchView) -> Tested | None:
     test, trial = view.model["test"], view.model["trial"]
     scores = f"macro-F1 {text.score(test['macro_f1'], 'macro_f1')}, log loss {text.number(test['log_loss'])}"
     of_trial = "" if view.alone or trial is None else f" It is trial {trial}, retrained."
+    joined = view.model.get("ensemble") or {"kept": False}
+    if joined["kept"]:
+        trials = [str(member) for member in joined["trials"]]
+        of_trial = f" It is an ensemble of trials {', '.join(trials[:-1])} and {trials[-1]}, retrained."
     read = f"The test part has been read {text.count(view.test_readings, 'time')} so far."
     interval = test.get("accuracy_95")
     about = f"{scores}.{of_trial} {read}"

@@ -1,0 +1,62 @@
+"""What `metrics.json` says of an ensemble, in words: for the page, and for the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search.report import text
+from search.trials import METRICS
+
+FLATTERED = (
+    "These pictures chose the trials, and whether to join them, so they flatter the ensemble a little: the "
+    "number to trust is the test score."
+)
+
+
+def ensemble(found: dict[str, Any]) -> list[str]:
+    """Which trials were to be joined, what that came to on the selection part, and what it costs.
+
+    Args:
+        found: `ensemble` in `metrics.json`; what is known only of a trained one may be missing.
+    """
+    trials, selection = [str(trial) for trial in found["trials"]], found["selection"]
+    left_out = [
+        f"Trial {trial} is tied with trial {trials[0]} and was left out: {why}."
+        for trial, why in found["left_out"].items()
+    ]
+    if selection is None:
+        alone = f"It is no ensemble: nothing that could join trial {trials[0]} is known to be tied with it."
+        return [alone, *left_out]
+    names, name = f"trials {', '.join(trials[:-1])} and {trials[-1]}", selection["metric"]
+    together, alone = (text.score(selection[who][name], name) for who in ("together", "alone"))
+    came_to = (
+        f"on the selection part it has {together} {METRICS[name].quantity}, and trial {trials[0]} alone "
+        f"{alone}, on average over {text.count(selection['runs'], 'run')} of the rematch: "
+        f"{_gain(selection, found['surcharge'])}"
+    )
+    if not found["kept"]:
+        return [f"It is no ensemble of {names}: {came_to}.", *left_out]
+    said = f"It is an ensemble, the mean of the probabilities of {names}: {came_to}. {FLATTERED}"
+    return [said, *_size(found), *left_out]
+
+
+def _gain(selection: dict[str, Any], surcharge: float) -> str:
+    name, by, interval = selection["metric"], selection["gain"], selection["gain_95"]
+    said = f"{'better' if by > 0 else 'worse'} by {_points(abs(by), name)}" if by else "no better"
+    if interval is not None:
+        low, high = (_points(end, name) for end in interval)
+        said += f" (95% interval {low} to {high})"
+    return f"{said}, less {_points(surcharge, name)} for what it costs" if surcharge else said
+
+
+def _points(by: float, metric: str) -> str:
+    return text.score(by, metric).replace("%", " points")
+
+
+def _size(found: dict[str, Any]) -> list[str]:
+    if "parameters" not in found:
+        return []
+    return [
+        f"Together its members have {text.amount(found['parameters'])} parameters and take "
+        f"{text.number(found['latency_ms'])} ms a picture."
+    ]
