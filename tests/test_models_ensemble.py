@@ -16,13 +16,14 @@ import trainables.models  # (before timm: see trainables.torch_setup)
 
 import timm  # isort: skip
 
+from spaces.ensemble import ENSEMBLE, ensemble_recipe
 from spaces.recipe import Recipe
 from tests.toy_pictures import tiny_recipe
 from trainables.data import decode
 from trainables.data.cache import short_side_px
 from trainables.geometry import to_square
 from trainables.models.create import create_model, normalization
-from trainables.models.ensemble import ENSEMBLE, Ensemble, joined, resized
+from trainables.models.ensemble import Ensemble, joined, resized
 
 assert trainables.models.__all__
 
@@ -57,7 +58,7 @@ def test_members_that_see_the_same_squares_are_averaged_exactly() -> None:
     ]
     members, squares = networks(recipes, 4), torch.rand(6, 3, 32, 32)
     assert len({tuple(normalization(member)[1]) for member in members}) == 3
-    whole = joined(recipes, members, 4)
+    whole = joined(ensemble_recipe(tuple(recipes)), members, 4)
     assert not whole.training
     with torch.no_grad():
         expected = torch.stack([probabilities(member, squares) for member in members]).mean(0)
@@ -72,7 +73,7 @@ def test_a_smaller_member_sees_the_square_made_smaller() -> None:
     recipes = [recipe("plain_cnn", 20), recipe("resnet10t", 48)]
     members, squares = networks(recipes, 3), torch.rand(2, 3, 48, 48)
     with torch.no_grad():
-        found = joined(recipes, members, 3)(squares)
+        found = joined(ensemble_recipe(tuple(recipes)), members, 3)(squares)
         small = F.interpolate(squares, size=(20, 20), mode="bicubic", antialias=True).clamp(0, 1)
         expected = (probabilities(members[0], small) + probabilities(members[1], squares)) / 2
     torch.testing.assert_close(found.exp(), expected)
@@ -81,7 +82,7 @@ def test_a_smaller_member_sees_the_square_made_smaller() -> None:
 def test_one_output_for_two_classes_joins_two_outputs() -> None:
     recipes = [recipe("plain_cnn", 20, loss="sigmoid"), recipe("plain_cnn", 20)]
     members, squares = networks(recipes, 2), torch.rand(3, 3, 20, 20)
-    whole = joined(recipes, members, 2)
+    whole = joined(ensemble_recipe(tuple(recipes)), members, 2)
     with torch.no_grad():
         of_one = members[0]((squares - 0.5) / 0.25).sigmoid()
         expected = (torch.cat([1 - of_one, of_one], 1) + probabilities(members[1], squares)) / 2
@@ -98,14 +99,14 @@ def test_a_sure_member_does_not_overflow() -> None:
             assert isinstance(last, nn.Linear)
             last.weight.zero_()
             last.bias.copy_(sign * torch.tensor([1e4, 0.0, -1e4]))
-        found = joined(recipes, members, 3)(torch.rand(1, 3, 20, 20))
+        found = joined(ensemble_recipe(tuple(recipes)), members, 3)(torch.rand(1, 3, 20, 20))
     torch.testing.assert_close(found.exp(), torch.tensor([[0.5, 0.0, 0.5]]))
     assert found.isfinite().all()
 
 
 def test_its_weights_and_normalisations_are_all_in_its_state() -> None:
     recipes = [recipe("plain_cnn", 20), recipe("resnet10t", 32)]
-    whole = joined(recipes, networks(recipes, 3), 3)
+    whole = joined(ensemble_recipe(tuple(recipes)), networks(recipes, 3), 3)
     again = timm.create_model(ENSEMBLE, **whole._model_args)  # type: ignore[arg-type]
     assert isinstance(again, Ensemble)
     again.means.zero_()

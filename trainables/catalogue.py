@@ -18,13 +18,13 @@ import torch
 from timm.optim import get_optimizer_info, list_optimizers
 
 from spaces import optimizers, timm_names
+from spaces.ensemble import ENSEMBLE
 from spaces.families import FAMILIES
 from spaces.recipe import Model, Optim, Recipe, Scalar
 from spaces.timm_names import TimmModel
 from trainables import recommended
 from trainables.models.adapted import ADAPTED
 from trainables.models.create import create_model
-from trainables.models.ensemble import ENSEMBLE
 from trainables.models.optimizer import create_optimizer
 from trainables.models.parts import head_parameters
 from trainables.models.probe import probe

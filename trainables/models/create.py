@@ -12,6 +12,7 @@ import torch
 from timm.models import get_pretrained_cfg, model_entrypoint
 from torch import Tensor, nn
 
+from spaces.ensemble import ENSEMBLE, EnsembleRecipe
 from spaces.recipe import Recipe
 from trainables.models.adapted import ADAPTED
 from trainables.models.download import require_hub
@@ -109,6 +110,11 @@ def creation(recipe: Recipe, num_classes: int) -> tuple[str, dict[str, Any]]:
         ModelError: The loss is for two classes, and there are not two.
         RuntimeError: The name's tag is not timm's.
     """
+    if isinstance(recipe, EnsembleRecipe):
+        return ENSEMBLE, {
+            "members": [_member(one, num_classes) for one in recipe.members],
+            "num_classes": num_classes,
+        }
     model = recipe.model
     args: dict[str, Any] = {
         **model.args,
@@ -125,6 +131,12 @@ def creation(recipe: Recipe, num_classes: int) -> tuple[str, dict[str, Any]]:
     if model.stem == "standard" and model.head_dense is None:
         return model.name, args
     return ADAPTED, {**args, "backbone": model.name, "stem": model.stem, "head_dense": model.head_dense}
+
+
+def _member(recipe: Recipe, num_classes: int) -> dict[str, Any]:
+    """See `trainables.models.ensemble.Ensemble`."""
+    architecture, args = creation(recipe, num_classes)
+    return {"architecture": architecture, "args": args, "size_px": recipe.geometry.size_px}
 
 
 def _outputs(recipe: Recipe, num_classes: int) -> int:

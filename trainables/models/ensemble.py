@@ -16,11 +16,8 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spaces.recipe import Recipe
-from trainables.models.create import class_logits, creation, normalization
-
-ENSEMBLE = "ensemble"
-"""The name in timm's registry."""
+from spaces.ensemble import ENSEMBLE, EnsembleRecipe
+from trainables.models.create import class_logits, create_model, normalization
 
 default_cfgs = generate_default_cfgs(
     {
@@ -103,17 +100,13 @@ def ensemble(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     return build_model_with_cfg(Ensemble, ENSEMBLE, pretrained, **kwargs)
 
 
-def joined(recipes: Sequence[Recipe], networks: Sequence[nn.Module], num_classes: int) -> Ensemble:
-    """Trained networks as one, on the CPU, in evaluation mode. It has copies of their weights.
+def joined(recipe: EnsembleRecipe, networks: Sequence[nn.Module], num_classes: int) -> Ensemble:
+    """The recipe's ensemble of trained networks: copies, on the CPU, in evaluation mode.
 
     Args:
-        recipes: Of the networks; one `fit` for all.
+        networks: One a member.
     """
-    members = []
-    for recipe in recipes:
-        architecture, args = creation(recipe, num_classes)
-        members.append({"architecture": architecture, "args": args, "size_px": recipe.geometry.size_px})
-    whole = cast(Ensemble, timm.create_model(ENSEMBLE, members=members, num_classes=num_classes))
+    whole = cast(Ensemble, create_model(recipe, num_classes))
     for member, network in zip(whole.members, networks, strict=True):
         member.load_state_dict(network.state_dict())
     return whole.eval()
