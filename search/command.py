@@ -80,9 +80,13 @@ def hint_when_interrupted(folder: SearchFolder, hint: str) -> Iterator[None]:
         raise KeyboardInterrupt(hint) from None
 
 
-def epoch_line(metrics: dict[str, float], epochs: int) -> str:
-    """What a training says of an epoch; see `trainables.loop.train` for its metrics."""
-    parts = [f"epoch {metrics['epoch']:>3.0f} of {epochs}"]
+def epoch_line(metrics: dict[str, float], epochs: int | None) -> str:
+    """What a training says of an epoch; see `trainables.loop.train` for its metrics.
+
+    Args:
+        epochs: Its length; None where that has been said.
+    """
+    parts = [f"epoch {metrics['epoch']:>3.0f}" + ("" if epochs is None else f" of {epochs}")]
     for side, name in (("train", "train"), ("val", "validation")):
         if f"{side}_loss" in metrics:
             loss, accuracy = metrics[f"{side}_loss"], metrics[f"{side}_accuracy"]

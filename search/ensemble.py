@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from search.calibrated import calibration_of_ensemble
 from search.folder import FolderError, SearchFolder
 from search.rematch.answers import answers_of, complete_runs, truth
 from search.rematch.conclusion import Conclusion, concluded
 from search.rematch.ensemble import Gain, gain
+from search.training import Fitted, Told, forget, write_folder
 from search.trials import METRICS, TrialRecord
+from spaces.ensemble import ensemble_recipe
 from spaces.recipe import Recipe
+from trainables.calibration import FALSE_ALARM_RATE
 from trainables.data import read_split
+from trainables.models.ensemble import joined
+from trainables.models.size import latency_ms, parameters
+from trainables.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -76,20 +85,82 @@ def _members(folder: SearchFolder, found: Conclusion) -> tuple[tuple[TrialRecord
     """Those who can be members, and of the others that are tied with the winner why not."""
     trials = folder.records().trials
     winner = trials[found.verdict.winner]
-    fit = _fit(winner)
+    square = _square(winner)
     tied = [
         trials[standing.trial]
         for standing in found.verdict.standings
         if standing.tied and standing.trial != winner.number
     ]
     left_out = {
-        record.number: f"it makes pictures square by {_fit(record)}, the winner by {fit}, and one model gets "
-        "one square"
+        record.number: f"it makes pictures square by {_square(record)}, the winner by {square}, and one "
+        "model gets one square"
         for record in tied
-        if _fit(record) != fit
+        if _square(record) != square
     }
     return (winner, *(record for record in tied if record.number not in left_out)), left_out
 
 
-def _fit(record: TrialRecord) -> str:
+def _square(record: TrialRecord) -> str:
     return Recipe.model_validate(record.trial.recipe).geometry.fit
+
+
+def write_ensemble(
+    folder: SearchFolder,
+    of: Candidate,
+    fitted: Sequence[Fitted],
+    out: Path,
+    *,
+    false_alarm_rate: float = FALSE_ALARM_RATE,
+    onnx: bool = False,
+    runtime: Runtime | None = None,
+    told: Told = lambda line: None,
+) -> None:
+    """Joins the members and writes the ensemble's folder, as `search.training.write_model` does that of one.
+
+    Args:
+        fitted: The trained members, in order.
+
+    Raises:
+        FolderError: What the rematch left is damaged.
+        ExportError: The files do not say what the ensemble says. In both cases nothing was read, and the
+            trainings are not lost.
+    """
+    recipe = ensemble_recipe(tuple(member.config.recipe for member in fitted))
+    largest = max(fitted, key=lambda member: member.config.recipe.geometry.size_px)
+    classes, objectives = largest.data.classes, folder.settings().all_objectives
+    trials = [member.number for member in of.members]
+    members = [
+        {
+            "trial": record.number,
+            "search_score": objectives.values(record),
+            "seed": member.config.seed,
+            "epochs": int(member.kept["epoch"]),
+            "train_loss": member.kept["train_loss"],
+            "seconds": round(member.seconds, 1),
+        }
+        for record, member in zip(of.members, fitted, strict=True)
+    ]
+    size = {
+        "parameters": parameters(recipe, len(classes)),
+        "latency_ms": latency_ms(recipe, len(classes), (runtime or Runtime()).resolved_device()),
+    }
+    write_folder(
+        folder,
+        joined(recipe, [member.model for member in fitted], len(classes)),
+        recipe,
+        largest.data,
+        out,
+        calibrated=calibration_of_ensemble(folder, trials, false_alarm_rate=false_alarm_rate),
+        parts=largest.parts,
+        onnx=onnx,
+        runtime=runtime,
+        told=told,
+        trained={"epochs": None, "train_loss": None},
+        trial=None,
+        search_score=None,
+        ensemble={**of.facts(), **size, "members": members},
+        seed=None,
+        seconds=round(sum(member.seconds for member in fitted), 1),
+    )
+    for member in fitted:
+        forget(out, member.config)

@@ -13,8 +13,8 @@ from rich.console import Console
 from search.command import IMPORT_HELP, guarded
 from search.delivery import Delivery, add_delivery_options
 from search.folder import EXPLAINED, SearchFolder
+from spaces.ensemble import read_recipe
 from spaces.errors import InputError
-from spaces.recipe import Recipe
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,7 +69,7 @@ def add_onnx(model: Path, imports: Sequence[str] = ()) -> None:
 
     import_networks(imports)
     classifier = export.load(model)
-    recipe = Recipe.model_validate(SearchFolder.read_json(model / export.DESCRIPTION_FILE)["recipe"])
+    recipe = read_recipe(SearchFolder.read_json(model / export.DESCRIPTION_FILE)["recipe"])
     shown = sorted(path for path in (model / EXPLAINED).glob("example-*.webp") if "heat" not in path.name)
     if not shown:
         raise InputError(f"{model / EXPLAINED} has no pictures to check an export on. Retrain with --onnx.")

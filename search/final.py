@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from search.ensemble import Candidate, candidate, write_ensemble
 from search.folder import FolderError, SearchFolder
 from search.lengths import length_epochs
 from search.results import config_of, winner_of
@@ -33,25 +35,53 @@ class Choice:
     """The search's trial, where it is one."""
     out: str
     """Name of the model's folder in the search's folder."""
+    ensemble: Candidate | None = None
+    """Where one was asked for; its members are trained if it is better than `trial` alone."""
+
+    @property
+    def joined(self) -> tuple[TrialRecord, ...]:
+        """The members of the ensemble that is trained; empty where there is none."""
+        return self.ensemble.members if self.ensemble and self.ensemble.kept else ()
+
+    @property
+    def configs(self) -> list[TrialConfig]:
+        """What is trained, one after the other."""
+        return [config_of(member) for member in self.joined] or [self.config]
 
 
 def choose(
-    folder: SearchFolder, *, trial: int | None = None, config: str | None = None, epochs: int | None = None
+    folder: SearchFolder,
+    *,
+    trial: int | None = None,
+    config: str | None = None,
+    epochs: int | None = None,
+    ensemble: bool = False,
 ) -> Choice:
     """The winner, or the trial or config file that is asked for, at `epochs` when given.
 
     A recipe that comes without a length gets the search's. At another length than its own the freeze
     epoch keeps its share, and what was decided on the way is not repeated.
 
+    Args:
+        ensemble: Joins to the winner those that are tied with it, where that is better.
+
     Raises:
-        FolderError: The search has no such trial, or none with a score, or `epochs` is not positive.
+        FolderError: The search has no such trial, or none with a score, or `epochs` is not positive; or there
+            was no rematch to make an ensemble of, or `epochs` are other ones than its.
+        AnswersError: What the rematch's runs answered is damaged.
         SpaceError: The config file is not valid.
         ModelError: Its network cannot be made, or not take pictures of its size.
         InputError: Its freeze epoch lies behind the end of the training.
     """
     if epochs is not None and epochs < 1:
         raise FolderError(f"--epochs must be at least 1; received {epochs}.")
+    if ensemble and epochs is not None:
+        raise FolderError(
+            "--epochs: the rematch tells whether an ensemble is better for the lengths that its runs had. "
+            "Leave --epochs out, or --ensemble."
+        )
     settings, records = folder.settings(), folder.records()
+    together = candidate(folder) if ensemble else None
     if settings.space is None and trial is None:
         trial = 0  # the only one; results/NAME/model is what search.train made of it
     record = None
@@ -76,15 +106,20 @@ def choose(
         if settings.alone:
             title = f"recipe {record.trial.source}"
         out = "model" if trial is None else f"model-trial-{trial}"
-    length = epochs or found.epochs or _length_of(folder, found.recipe)
+    length = epochs or found.epochs or _length_in(folder, found.recipe)
     own = found.epochs or length
     changes = {"recipe": found.recipe.rescaled(own, length), "epochs": length}
     if length != own:
         changes["lr_scales"] = None
-    return Choice(found.model_copy(update=changes), title, record, out)
+    return Choice(found.model_copy(update=changes), title, record, out, together)
 
 
-def _length_of(folder: SearchFolder, recipe: Recipe) -> int:
+def length_of(config: TrialConfig) -> int:
+    """The epochs of a training, which may repeat those of one that ended before its full length."""
+    return len(config.lr_scales or ()) or config.epochs or 0
+
+
+def _length_in(folder: SearchFolder, recipe: Recipe) -> int:
     """The length of the search's trials, in the recipe's epochs."""
     passes = folder.settings().max_epochs
     if recipe.steps_per_epoch is None:
@@ -111,11 +146,11 @@ def retrain(
 
     Args:
         out: The folder; by default in the search's folder, named by the choice.
-        seed: Instead of the trial's own.
+        seed: Instead of the trial's own; in an ensemble, of every member's.
         false_alarm_rate: Share of pictures of known classes that the model may call unknown.
         onnx: Whether the model is exported to ONNX too, which takes the `onnx` extra.
         heard: Hears each epoch's metrics.
-        told: Hears what goes on after the last.
+        told: Hears what goes on beside them.
 
     Returns:
         The folder, with `metrics.json` in it.
@@ -126,33 +161,45 @@ def retrain(
         ExportError: What was exported does not say what the network says: nothing was written.
         DataError: The split's pictures are gone.
     """
-    out, config = out or folder.path / choice.out, choice.config
+    out = out or folder.path / choice.out
     if seed is not None and seed < 0:
         raise FolderError(f"--seed must be at least 0; received {seed}.")
     if not 0 <= false_alarm_rate < 1:
         raise FolderError(
             f"--false-alarm-rate must be at least 0 and less than 1; received {false_alarm_rate}."
         )
-    if seed is not None:
-        config = config.model_copy(update={"seed": seed})
+    fitted = []
+    for place, config in enumerate(choice.configs):
+        member = f"trial {choice.joined[place].number} ({config.recipe.model.name})" if choice.joined else ""
+        if member:
+            told(f"Member {place + 1} of {len(choice.joined)}: {member}, {length_of(config)} epochs")
+        if seed is not None:
+            config = config.model_copy(update={"seed": seed})
+        try:
+            fitted.append(fit(folder, config, out, parts=TRAINED_ON, runtime=runtime, heard=heard))
+        except DivergedError as fault:
+            what = f"{member}: {fault}" if member else str(fault)
+            other = "leave --ensemble out" if member else "retrain another trial with --trial"
+            raise DivergedError(f"{what} No model was written. Try another --seed, or {other}.") from fault
+    how: dict[str, Any] = {
+        "false_alarm_rate": false_alarm_rate,
+        "onnx": onnx,
+        "runtime": runtime,
+        "told": told,
+    }
     try:
-        fitted = fit(folder, config, out, parts=TRAINED_ON, runtime=runtime, heard=heard)
-    except DivergedError as fault:
-        raise DivergedError(
-            f"{fault} No model was written. Try another --seed, or retrain another trial with --trial."
-        ) from fault
-    try:
-        write_model(
-            folder,
-            fitted,
-            out,
-            trial=choice.trial.number if choice.trial else None,
-            false_alarm_rate=false_alarm_rate,
-            onnx=onnx,
-            runtime=runtime,
-            told=told,
-            search_score=folder.settings().all_objectives.values(choice.trial) if choice.trial else None,
-        )
+        if choice.ensemble and choice.joined:
+            write_ensemble(folder, choice.ensemble, fitted, out, **how)
+        else:
+            write_model(
+                folder,
+                fitted[0],
+                out,
+                trial=choice.trial.number if choice.trial else None,
+                search_score=folder.settings().all_objectives.values(choice.trial) if choice.trial else None,
+                ensemble=choice.ensemble.facts() if choice.ensemble else None,
+                **how,
+            )
     except ExportError as fault:
         raise ExportError(
             f"{fault} No model was written. The training is not lost: the same command goes on with the "

@@ -11,6 +11,8 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from search.folder import METRICS_FILE, SearchFolder, write_text
+from search.report.facts.ensemble import ensemble
+from spaces.ensemble import EnsembleRecipe, read_recipe, trained_recipes
 from spaces.recipe import Recipe
 from spaces.yaml_files import dump_yaml
 from trainables.calibration import NOT_CALIBRATED, Calibration
@@ -45,11 +47,11 @@ def card(model: Path, imports: Sequence[str] = (), repository: str | None = None
         FolderError: One of these files is missing or damaged.
     """
     described, metrics = (SearchFolder.read_json(model / name) for name in (DESCRIPTION_FILE, METRICS_FILE))
-    recipe = Recipe.model_validate(described["recipe"])
+    recipe = read_recipe(described["recipe"])
     calibration = Calibration.model_validate(described.get("calibration", NOT_CALIBRATED))
     onnx, classes = (model / ONNX_FILE).exists(), described["classes"]
     sections = [
-        f"# {recipe.model.name}, {len(classes)} classes",
+        f"# {_name(recipe)}, {len(classes)} classes",
         _summary(metrics, len(classes)),
         "## How to use it",
         _use(recipe, calibration, len(classes), registering(recipe, len(classes), imports), onnx, repository),
@@ -88,10 +90,22 @@ def _metadata(recipe: Recipe, metrics: dict[str, Any], onnx: bool) -> ModelCardD
         pipeline_tag="image-classification",
         tags=["image-classification", "timm", "classifier-search", *(["onnx"] if onnx else [])],
         metrics=["accuracy", "f1"],
-        base_model=hub_id(recipe.model.name) if recipe.model.pretrained else None,
+        base_model=_starts_from(recipe),
         model_name=recipe.model.name,
         eval_results=scores,
     )
+
+
+def _name(recipe: Recipe) -> str:
+    members = len(trained_recipes(recipe))
+    return recipe.model.name if members == 1 else f"Ensemble of {members} networks"
+
+
+def _starts_from(recipe: Recipe) -> str | list[str] | None:
+    """What the hub knows of the weights that its networks start from."""
+    ids = [hub_id(one.model.name) for one in trained_recipes(recipe) if one.model.pretrained]
+    known = list(dict.fromkeys(name for name in ids if name))
+    return known[0] if len(known) == 1 else known or None
 
 
 def _summary(metrics: dict[str, Any], classes: int) -> str:
@@ -113,11 +127,13 @@ def _use(
     size_px = recipe.geometry.size_px
     imports = "".join(f"import {module}  # registers the network\n" for module in modules)
     place = f"hf-hub:{repository}" if repository else f"local-dir:{HERE}"
-    outputs = (
-        "a logit a class"
-        if recipe.loss.name != "sigmoid"
-        else "one logit z: sigmoid(z) is the probability of the second class, and the rest that of the first"
-    )
+    outputs = "a logit a class"
+    if recipe.loss.name == "sigmoid":
+        outputs = (
+            "one logit z: sigmoid(z) is the probability of the second class, and the rest that of the first"
+        )
+    elif isinstance(recipe, EnsembleRecipe):
+        outputs = "the logarithm of each class's probability"
     calibrated = calibration.temperature != 1
     not_yet = f", to be divided by {calibration.temperature:.4g}" if calibrated else ""
     needs = f"`{PROGRAM_FILE}` needs torch alone"
@@ -174,11 +190,25 @@ def _numbers(metrics: dict[str, Any]) -> str:
 
 def _training(recipe: Recipe, metrics: dict[str, Any]) -> str:
     on = metrics["trained_on"]
-    return (
-        f"On {on['pictures']} pictures of {_pictures_of(metrics)} ({', '.join(on['parts'])}) for "
-        f"{on['epochs']} epochs, seed {metrics['seed']}. The recipe, as `search.train` reads it:\n\n"
-        + _indented(dump_yaml(recipe.to_dict()).rstrip("\n"))
-    )
+    pictures = f"{on['pictures']} pictures of {_pictures_of(metrics)} ({', '.join(on['parts'])})"
+    if not isinstance(recipe, EnsembleRecipe):
+        return (
+            f"On {pictures} for {on['epochs']} epochs, seed {metrics['seed']}. The recipe, as `search.train` "
+            f"reads it:\n\n{_yaml(recipe)}"
+        )
+    known = metrics["ensemble"]
+    told = [
+        f"Each member on {pictures}; each sees the square at its own size.",
+        *ensemble(known),
+        "The recipes, as `search.train` reads them:",
+    ]
+    for one, its in zip(recipe.members, known["members"], strict=True):
+        told += [f"Trial {its['trial']}: {its['epochs']} epochs, seed {its['seed']}.", _yaml(one)]
+    return "\n\n".join(told)
+
+
+def _yaml(recipe: Recipe) -> str:
+    return _indented(dump_yaml(recipe.to_dict()).rstrip("\n"))
 
 
 def _limits(recipe: Recipe, calibration: Calibration, metrics: dict[str, Any]) -> str:
@@ -201,9 +231,14 @@ def _limits(recipe: Recipe, calibration: Calibration, metrics: dict[str, Any]) -
             f"{calibration.unknown_below:.4g}; that happens to about {calibration.false_alarm_rate:.3g} of "
             "the pictures of its own classes. Of other pictures it finds many, not all."
         )
-    if recipe.model.pretrained or recipe.model.weights:
-        start = recipe.model.name if recipe.model.pretrained else Path(recipe.model.weights or "").name
-        points.append(f"It started from weights of others ({_code(start)}), whose licence may bind it.")
+    starts = [
+        _code(one.name if one.pretrained else Path(one.weights or "").name)
+        for one in (member.model for member in trained_recipes(recipe))
+        if one.pretrained or one.weights
+    ]
+    if starts:
+        named = ", ".join(dict.fromkeys(starts))
+        points.append(f"It started from weights of others ({named}), whose licence may bind it.")
     return "\n".join(f"- {point}" for point in points)
 
 

@@ -124,7 +124,7 @@ class Objectives:
 
     def _penalty(self, costs: Mapping[str, float]) -> float:
         """By how much costs, by key, make the metric worse."""
-        return sum(
+        return math.fsum(
             self.weights[cost.name] * math.log10(max(costs[cost.key] / cost.size, SMALLEST))
             for cost in self.costs
         )

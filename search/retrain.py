@@ -35,6 +35,12 @@ def parser() -> argparse.ArgumentParser:
     which = top.add_mutually_exclusive_group()
     which.add_argument("--trial", metavar="N", type=int, help="train this trial instead of the winner")
     which.add_argument("--config", metavar="FILE|NAME", help="train this recipe on the search's split")
+    which.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="join to the winner those that the rematch cannot tell from it, where the mean of their "
+        "probabilities is better on the selection part; takes the time of all their trainings",
+    )
     top.add_argument("--epochs", metavar="N", type=int, help="another length than the trial's own")
     top.add_argument("--seed", metavar="N", type=int, help="another seed than the trial's own")
     top.add_argument(
@@ -65,20 +71,28 @@ def _retrain(options: argparse.Namespace) -> int:
     delivery = Delivery(options.onnx, options.push_to_hub, options.public)
     delivery.check(console)
     # Only now: torch takes seconds to import, and a typing error should be told at once.
-    from search.final import TRAINED_ON, choose, retrain
+    from search.final import TRAINED_ON, choose, length_of, retrain
+    from search.report.facts.ensemble import ensemble
     from search.results import write_page
 
-    choice = choose(folder, trial=options.trial, config=options.config, epochs=options.epochs)
-    epochs = len(choice.config.lr_scales or ()) or choice.config.epochs or 0
+    choice = choose(
+        folder,
+        trial=options.trial,
+        config=options.config,
+        epochs=options.epochs,
+        ensemble=options.ensemble,
+    )
     if (state := folder.state) is not State.FINISHED:
         console.print(_unfinished(folder, state))
-    console.print(
-        f"Retraining {choice.title} ({choice.config.recipe.model.name}) for {epochs} epochs on "
-        f"{', '.join(TRAINED_ON)}; the test part is read once, at the end."
-    )
+    for line in ensemble(choice.ensemble.facts()) if choice.ensemble else ():
+        console.print(line)
+    what = f"{choice.title} ({choice.config.recipe.model.name}) for {length_of(choice.config)} epochs"
+    if choice.joined:
+        what = f"{len(choice.joined)} members, one after the other,"
+    console.print(f"Retraining {what} on {', '.join(TRAINED_ON)}; the test part is read once, at the end.")
 
     def heard(metrics: dict[str, float]) -> None:
-        console.print(epoch_line(metrics, epochs))
+        console.print(epoch_line(metrics, None if choice.joined else length_of(choice.config)))
 
     with hint_when_interrupted(folder, "the same command goes on after the last epoch"):
         out = retrain(

@@ -27,7 +27,7 @@ from search.settings import subject
 from search.trials import kept_place
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig
-from trainables.calibration import FALSE_ALARM_RATE, tempered
+from trainables.calibration import FALSE_ALARM_RATE, Calibration, tempered
 from trainables.checkpoint import Checkpoint, CheckpointError
 from trainables.data import Dataset, Pictures, groups_of, load, read_split
 from trainables.data.demo import demo_source
@@ -168,16 +168,64 @@ def write_model(
         ExportError: The files do not say what the network says. Nothing was read in both cases, and the
             training is not lost: `fit` has it again at once.
     """
-    recipe, data, epochs = fitted.config.recipe, fitted.data, fitted.config.epochs
-    settings = folder.settings()
-    calibration, reason = calibration_of(folder, trial, epochs=epochs, false_alarm_rate=false_alarm_rate)
+    config = fitted.config
+    write_folder(
+        folder,
+        fitted.model,
+        config.recipe,
+        fitted.data,
+        out,
+        calibrated=calibration_of(folder, trial, epochs=config.epochs, false_alarm_rate=false_alarm_rate),
+        parts=fitted.parts,
+        onnx=onnx,
+        runtime=runtime,
+        told=told,
+        trained={"epochs": int(fitted.kept["epoch"]), "train_loss": fitted.kept["train_loss"]},
+        trial=trial,
+        **facts,
+        seed=config.seed,
+        seconds=round(fitted.seconds, 1),
+    )
+    forget(out, config)
+
+
+def write_folder(
+    folder: SearchFolder,
+    model: nn.Module,
+    recipe: Recipe,
+    data: Dataset,
+    out: Path,
+    *,
+    calibrated: tuple[Calibration, str | None],
+    parts: Sequence[str],
+    trained: Mapping[str, Any],
+    onnx: bool = False,
+    runtime: Runtime | None = None,
+    told: Told = lambda line: None,
+    **facts: Any,
+) -> None:
+    """Exports a model and checks the files, reads the test part, counts that, and writes the model's folder,
+    whole or not at all.
+
+    Args:
+        recipe: Of the network.
+        data: In the network's size.
+        calibrated: The calibration, or why there is none; see `search.calibrated`.
+        parts: What it learned from.
+        trained: For `trained_on` in `metrics.json`, beside these.
+        facts: For `metrics.json`, beside the scores.
+
+    Raises:
+        ExportError: See `write_model`.
+    """
+    settings, (calibration, reason) = folder.settings(), calibrated
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     partial.mkdir()
     try:
-        asked_about = next(part for name in ("selection", *fitted.parts) if len(part := data.part(name)))
+        asked_about = next(part for name in ("selection", *parts) if len(part := data.part(name)))
         told("Exporting, and checking the files in a fresh process ...")
         export_checked(
-            fitted.model,
+            model,
             recipe,
             data.classes,
             partial,
@@ -187,7 +235,7 @@ def write_model(
             onnx=onnx,
         )
         pictures = data.part("test")
-        raw = log_probabilities(fitted.model, recipe, pictures, runtime=runtime)
+        raw = log_probabilities(model, recipe, pictures, runtime=runtime)
         said = tempered(raw, calibration.temperature)
         test = quality(pictures.labels, said, data.classes, unknown_below=calibration.unknown_below)
         groups = groups_of(read_split(folder.split_file), "test")
@@ -197,29 +245,26 @@ def write_model(
             "not_calibrated": reason,
             "test_uncalibrated": None if reason else _error(quality(pictures.labels, raw, data.classes)),
             "test_readings": note_reading(folder, out.name, test["accuracy"]),
-            "trained_on": {
-                "parts": list(fitted.parts),
-                "pictures": len(data.part(*fitted.parts)),
-                "epochs": int(fitted.kept["epoch"]),
-                "train_loss": fitted.kept["train_loss"],
-            },
+            "trained_on": {"parts": list(parts), "pictures": len(data.part(*parts)), **trained},
             "data": subject(settings.data) if settings.data else None,
             "search": settings.name,
-            "trial": trial,
+            "ensemble": None,
             **facts,
-            "seed": fitted.config.seed,
-            "seconds": round(fitted.seconds, 1),
             "recipe": without_folders(recipe).to_dict(),
         }
         _write_predictions(pictures, said, partial / PREDICTIONS_FILE)
-        looked = explained(fitted.model, recipe, pictures, said, runtime=runtime)
+        looked = explained(model, recipe, pictures, said, runtime=runtime)
         write_explained(looked, partial / EXPLAINED)
         folder.write_json(partial / METRICS_FILE, metrics)
         write_card(partial, settings.imports)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    _state_file(out, fitted.config).unlink(missing_ok=True)
+
+
+def forget(out: Path, config: TrialConfig) -> None:
+    """Deletes the state of a training whose model has been written."""
+    _state_file(out, config).unlink(missing_ok=True)
 
 
 def _error(test: dict[str, Any]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -30,3 +31,13 @@ def ensemble_recipe(members: tuple[Recipe, ...]) -> EnsembleRecipe:
     return EnsembleRecipe(
         model=Model(name=ENSEMBLE), geometry=Geometry(size_px=size_px, fit=fit), members=members
     )
+
+
+def trained_recipes(recipe: Recipe) -> tuple[Recipe, ...]:
+    """The recipes by which networks are trained: an ensemble's members, or the recipe itself."""
+    return recipe.members if isinstance(recipe, EnsembleRecipe) else (recipe,)
+
+
+def read_recipe(values: dict[str, Any]) -> Recipe:
+    """What `to_dict` of a recipe, or of an ensemble's, gave."""
+    return (EnsembleRecipe if "members" in values else Recipe).model_validate_json(json.dumps(values))

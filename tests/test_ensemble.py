@@ -13,7 +13,7 @@ from search.calibrated import calibration_of_ensemble
 from search.ensemble import candidate
 from search.folder import FolderError, SearchFolder
 from search.rematch.conclude import conclude
-from search.report.facts.ensemble import FLATTERED, ensemble
+from search.report.facts.ensemble import CHOSEN_BY, ensemble
 from search.results import winner_of
 from search.trials import Outcome
 from tests.predictions import runs
@@ -78,13 +78,18 @@ def test_the_tied_are_joined_the_winner_first_where_that_is_better(folder: Searc
     assert found.kept
     (said,) = ensemble(found.facts())
     first, second, third = (member.number for member in found.members)
-    together, alone = (scores["val_accuracy"] for scores in (found.selection.together, found.selection.alone))
-    assert said.startswith(
-        f"It is an ensemble, the mean of the probabilities of trials {first}, {second} and {third}: on the "
-        f"selection part it has {together:.1%} accuracy, and trial {first} alone {alone:.1%}, on average "
-        f"over 3 runs of the rematch: better by {100 * found.selection.gain:.1f} points (95% interval "
+    together, alone = (
+        f"{scores['val_accuracy']:.1%} accuracy (0.{1000 * scores['val_loss']:.0f} loss)"
+        for scores in (found.selection.together, found.selection.alone)
     )
-    assert said.endswith(FLATTERED)
+    assert found.selection.gain_95 is not None
+    low, high = (f"{100 * end:.1f}" for end in found.selection.gain_95)
+    assert said == (
+        f"An ensemble, the mean of the probabilities of trials {first}, {second} and {third}: on the "
+        f"selection part it has {together}, and trial {first} alone {alone}, on average over 3 runs of the "
+        f"rematch: better by {100 * found.selection.gain:.1f} points (95% interval {low} to {high} points). "
+        f"{CHOSEN_BY}"
+    )
 
 
 def test_who_says_the_same_is_no_gain_and_the_winner_stays_alone(tmp_path: Path) -> None:
@@ -101,8 +106,8 @@ def test_who_says_the_same_is_no_gain_and_the_winner_stays_alone(tmp_path: Path)
     assert found.selection is not None
     assert (found.selection.gain, found.kept) == (0.0, False)
     (said,) = ensemble(found.facts())
-    assert said.startswith("It is no ensemble of trials 0 and 4: on the selection part it has ")
-    assert said.endswith(": no better (95% interval 0.0 points to 0.0 points).")
+    assert said.startswith("No ensemble of trials 0 and 4: on the selection part it has ")
+    assert said.endswith(": no better (95% interval -0.5 to 0.5 points).")
 
 
 def test_a_tied_trial_that_makes_the_mean_worse_is_not_joined(tmp_path: Path) -> None:
@@ -125,7 +130,6 @@ def test_a_tied_trial_that_makes_the_mean_worse_is_not_joined(tmp_path: Path) ->
     assert found.selection is not None
     assert found.selection.gain < 0
     assert not found.kept
-    assert "alone" in ensemble(found.facts())[0]
     assert ": worse by " in ensemble(found.facts())[0]
 
 
@@ -175,7 +179,7 @@ def test_who_makes_squares_in_another_way_than_the_winner_is_left_out_and_named(
     )
     assert set(found.left_out) == {second, third}
     assert ensemble(found.facts())[0] == (
-        f"It is no ensemble: nothing that could join trial {winner} is known to be tied with it."
+        f"No ensemble: nothing that could join trial {winner} is known to be tied with it."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ import trainables.models  # (before timm: see trainables.torch_setup)
 
 import timm  # isort: skip
 
-from spaces.ensemble import ENSEMBLE, ensemble_recipe
+from spaces.ensemble import ENSEMBLE, ensemble_recipe, read_recipe, trained_recipes
 from spaces.recipe import Recipe
 from tests.toy_pictures import tiny_recipe
 from trainables.data import decode
 from trainables.data.cache import short_side_px
+from trainables.export import export, registering, without_folders
 from trainables.geometry import to_square
 from trainables.models.create import create_model, normalization
 from trainables.models.ensemble import Ensemble, joined, resized
+from trainables.models.errors import ModelError
 
 assert trainables.models.__all__
 
@@ -164,3 +167,34 @@ def test_a_member_sees_nearly_what_it_would_alone(tmp_path: Path, own_px: int, s
     plain = F.interpolate(square(size_px), size=(own_px, own_px), mode="bilinear", antialias=True)
     assert off <= (own - plain).pow(2).mean().sqrt()
     assert off < 0.1 * own.std()
+
+
+def test_its_recipe_comes_back_from_json_and_leaves_no_folder_of_this_machine() -> None:
+    own = recipe("plain_cnn", 32)
+    started = own.model_copy(update={"model": own.model.model_copy(update={"weights": "/home/me/start.pth"})})
+    whole = ensemble_recipe((own, started))
+    assert read_recipe(json.loads(json.dumps(whole.to_dict()))) == whole
+    assert read_recipe(own.to_dict()) == own
+    assert trained_recipes(whole) == (own, started)
+    assert trained_recipes(own) == (own,)
+    shown = without_folders(whole)
+    assert "/home/me" not in json.dumps(shown.to_dict())
+    assert [member.model.weights for member in trained_recipes(shown)] == [None, "start.pth"]
+
+
+def test_who_loads_it_imports_what_registers_the_ensemble_and_its_members() -> None:
+    ours = ensemble_recipe((recipe("plain_cnn", 32), recipe("small_resnet", 32)))
+    theirs = ensemble_recipe((recipe("plain_cnn", 32), recipe("network_of_mine", 32)))
+    of_timm = ensemble_recipe((recipe("resnet10t", 32), recipe("resnet18", 32)))
+    assert registering(ours, 3, ["mine"]) == ["trainables.models"]
+    assert registering(of_timm, 3) == ["trainables.models"]
+    assert registering(theirs, 3, ["mine"]) == ["trainables.models", "mine"]
+
+
+def test_a_training_cannot_start_from_an_ensemble(tmp_path: Path) -> None:
+    recipes = (recipe("plain_cnn", 20), recipe("plain_cnn", 20))
+    whole = joined(ensemble_recipe(recipes), networks(list(recipes), 3), 3)
+    export(whole, ensemble_recipe(recipes), ["a", "b", "c"], tmp_path)
+    start = recipes[0].model.model_copy(update={"weights": str(tmp_path)})
+    with pytest.raises(ModelError, match="does not hold the weights of plain_cnn"):
+        create_model(recipes[0].model_copy(update={"model": start}), 3)

@@ -85,6 +85,9 @@ def test_kernels_and_feature_maps_are_there_and_what_lacks_is_told(folder: Path)
     bare = facts.explained(synthetic_view(explained=nothing, images=view.images))
     assert bare is not None
     assert (bare.layers, bare.grad_cam) == ([], "")
+    page = page_text(synthetic_view(explained=nothing, images=view.images), facts.ranked_table(view))
+    assert "Where it looks" not in page
+    assert "what speaks for the answer" not in page
 
 
 def test_the_page_holds_the_pictures_itself_and_names_are_only_names(folder: Path) -> None:

@@ -157,3 +157,19 @@ def test_the_page_shows_the_rematch() -> None:
     )
     for sentence in found.sentences:
         assert sentence.replace("'", "&#39;") in page
+
+
+def test_those_that_are_tied_are_offered_together_as_long_as_there_is_no_model() -> None:
+    def offers(view: SearchView) -> list[str]:
+        return [one.line for one in facts.summary(view).commands if "--ensemble" in one.line]
+
+    tied, apart = played(0.8, 0.79, 0.5), played(0.9, 0.5, 0.4)
+    assert offers(tied) == ["python -m search.retrain results/simpsons --ensemble"]
+    assert offers(apart) == offers(synthetic_view()) == []
+    test = {"accuracy": 0.9, "macro_f1": 0.9, "log_loss": 0.3, "n": 100}
+    assert offers(replace(tied, model={"test": test, "trial": 1})) == []
+    # Of an ensemble the summary names the members.
+    joined = {"kept": True, "trials": [3, 8, 1]}
+    about = facts.summary(replace(tied, model={"test": test, "trial": None, "ensemble": joined})).test
+    assert about is not None
+    assert "It is an ensemble of trials 3, 8 and 1, retrained." in about.about

@@ -16,6 +16,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import nn
 
+from spaces.ensemble import ENSEMBLE, EnsembleRecipe, trained_recipes
 from spaces.errors import InputError
 from spaces.families import FAMILIES
 from spaces.recipe import Geometry, Part, Recipe
@@ -106,13 +107,16 @@ def registering(recipe: Recipe, classes: int, imports: Sequence[str] = ()) -> li
         imports: Modules of the user's own.
     """
     architecture, _ = creation(recipe, classes)
-    ours = ["trainables.models"] if architecture in {*FAMILIES, ADAPTED} else []
-    return ours + (list(imports) if recipe.model.name not in FAMILIES else [])
+    ours = ["trainables.models"] if architecture in {*FAMILIES, ADAPTED, ENSEMBLE} else []
+    known = all(one.model.name in FAMILIES for one in trained_recipes(recipe))
+    return ours + ([] if known else list(imports))
 
 
 def without_folders(recipe: Recipe) -> Recipe:
     """The same recipe with the mere name of the file of weights that it starts from: an export may leave this
     machine, and its paths should not."""
+    if isinstance(recipe, EnsembleRecipe):
+        return recipe.model_copy(update={"members": tuple(map(without_folders, recipe.members))})
     if recipe.model.weights is None:
         return recipe
     name = Path(recipe.model.weights).name

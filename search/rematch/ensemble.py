@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search import resampling
-from search.intervals import Interval
+from search.intervals import Interval, independent
 from search.rematch.noise import split_up
 from search.trials import METRICS, Metric
 
@@ -83,7 +83,7 @@ def gain(
     mean, interval = float(differences.mean()), None
     if runs > 1 and units.max() > 0:
         of_differences = contrast @ resampling.covariance(summands(metric), units) @ contrast.T
-        half = split_up(differences, of_differences, [runs], units).alone(0)
+        half = split_up(differences, of_differences + _unseen(metric, labels, units), [runs], units).alone(0)
         interval = mean - half, mean + half
     return Gain(
         metric.name,
@@ -94,3 +94,10 @@ def gain(
         runs,
         len(labels),
     )
+
+
+def _unseen(metric: Metric, labels: np.ndarray, units: np.ndarray) -> float:
+    """Variance of a difference where none has been seen: that of one unit on which the two differ, in either
+    direction. Answers that are all alike on these pictures need not be so on others (Agresti and Min 2005,
+    Stat. Med. 24, who add half of one in each direction). A log loss differs everywhere."""
+    return 0.0 if metric.name == "val_loss" else independent(metric, labels, units) ** -2

@@ -7,9 +7,9 @@ from typing import Any
 from search.report import text
 from search.trials import METRICS
 
-FLATTERED = (
-    "These pictures chose the trials, and whether to join them, so they flatter the ensemble a little: the "
-    "number to trust is the test score."
+CHOSEN_BY = (
+    "These pictures chose the trials, and whether to join them, so luck is in both numbers: the one to trust "
+    "is the test score."
 )
 
 
@@ -25,27 +25,38 @@ def ensemble(found: dict[str, Any]) -> list[str]:
         for trial, why in found["left_out"].items()
     ]
     if selection is None:
-        alone = f"It is no ensemble: nothing that could join trial {trials[0]} is known to be tied with it."
-        return [alone, *left_out]
-    names, name = f"trials {', '.join(trials[:-1])} and {trials[-1]}", selection["metric"]
-    together, alone = (text.score(selection[who][name], name) for who in ("together", "alone"))
+        return [
+            f"No ensemble: nothing that could join trial {trials[0]} is known to be tied with it.",
+            *left_out,
+        ]
+    names = f"trials {', '.join(trials[:-1])} and {trials[-1]}"
+    together, alone = (_scores(selection, who) for who in ("together", "alone"))
     came_to = (
-        f"on the selection part it has {together} {METRICS[name].quantity}, and trial {trials[0]} alone "
-        f"{alone}, on average over {text.count(selection['runs'], 'run')} of the rematch: "
-        f"{_gain(selection, found['surcharge'])}"
+        f"on the selection part it has {together}, and trial {trials[0]} alone {alone}, on average over "
+        f"{text.count(selection['runs'], 'run')} of the rematch: {_gain(selection, found['surcharge'])}"
     )
     if not found["kept"]:
-        return [f"It is no ensemble of {names}: {came_to}.", *left_out]
-    said = f"It is an ensemble, the mean of the probabilities of {names}: {came_to}. {FLATTERED}"
+        return [f"No ensemble of {names}: {came_to}.", *left_out]
+    said = f"An ensemble, the mean of the probabilities of {names}: {came_to}. {CHOSEN_BY}"
     return [said, *_size(found), *left_out]
+
+
+def _scores(selection: dict[str, Any], who: str) -> str:
+    """The search's metric, and beside it another."""
+    beside = "val_accuracy" if selection["metric"] == "val_loss" else "val_loss"
+    scores = [
+        f"{text.score(selection[who][name], name)} {METRICS[name].quantity}"
+        for name in (selection["metric"], beside)
+    ]
+    return f"{scores[0]} ({scores[1]})"
 
 
 def _gain(selection: dict[str, Any], surcharge: float) -> str:
     name, by, interval = selection["metric"], selection["gain"], selection["gain_95"]
     said = f"{'better' if by > 0 else 'worse'} by {_points(abs(by), name)}" if by else "no better"
     if interval is not None:
-        low, high = (_points(end, name) for end in interval)
-        said += f" (95% interval {low} to {high})"
+        said += f" (95% interval {_points(interval[0], name).removesuffix(' points')} to "
+        said += f"{_points(interval[1], name)})"
     return f"{said}, less {_points(surcharge, name)} for what it costs" if surcharge else said
 
 

@@ -252,6 +252,10 @@ def _commands(view: SearchView, scored: bool) -> list[Command]:
         ]
         return found if scored else []
     found = [] if view.model else [Command("Train the winner for real and export it", retrain)]
+    if found and view.rematch and sum(bool(one.tied) for one in view.rematch.verdict.standings) > 1:
+        found += [
+            Command("Or those that are tied with it, as one, if that is better", f"{retrain} --ensemble")
+        ]
     found += [Command(f"{'Name' if view.model else 'Then name'} what is in a picture", predict)]
     found = found if scored else []
     if view.state != "finished":
