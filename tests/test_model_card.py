@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from huggingface_hub import ModelCard
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -17,6 +18,9 @@ from PIL import Image
 
 from search.folder import FolderError
 from search.model_card import DEMO, card, write_card
+from search.report.facts.ensemble import ensemble
+from spaces.ensemble import ensemble_recipe
+from spaces.recipe import Recipe
 from tests.toy_pictures import tiny_recipe
 from trainables.calibration import NOT_CALIBRATED, Calibration, FittedOn
 from trainables.export import export
@@ -213,3 +217,40 @@ def test_a_folder_without_metrics_has_no_card(tmp_path: Path) -> None:
     (folder / "metrics.json").unlink()
     with pytest.raises(FolderError, match=r"metrics\.json cannot be read"):
         write_card(folder)
+
+
+def test_an_ensemble_names_its_members_their_recipes_and_what_they_started_from(tmp_path: Path) -> None:
+    members = (
+        tiny_recipe(model={"name": "resnet10t", "args": {}, "pretrained": True}, geometry={"size_px": 32}),
+        tiny_recipe(),
+    )
+    recipe = ensemble_recipe(members)
+    scores = {"val_accuracy": 0.9, "val_loss": 0.3}
+    section = {
+        "kept": True,
+        "trials": [3, 8],
+        "left_out": {},
+        "selection": {
+            "metric": "val_accuracy",
+            "together": scores,
+            "alone": scores | {"val_accuracy": 0.88},
+            "gain": 0.02,
+            "gain_95": [-0.01, 0.05],
+            "runs": 3,
+        },
+        "surcharge": 0.0,
+        "members": [{"trial": 3, "epochs": 4, "seed": 7}, {"trial": 8, "epochs": 5, "seed": 9}],
+    }
+    export(create_model(recipe, 3, weights=False).eval(), recipe, ["a", "b", "c"], tmp_path)
+    (tmp_path / "metrics.json").write_text(json.dumps(METRICS | {"ensemble": section, "seed": None}))
+    write_card(tmp_path)
+    text, found = text_of(tmp_path), ModelCard.load(tmp_path / "README.md").data
+    assert found.base_model == "timm/resnet10t.c3_in1k"
+    assert "# Ensemble of 2 networks, 3 classes\n" in text
+    assert ensemble(section)[0] in text
+    assert "puts out the logarithm of each class's probability" in text
+    assert text.index("Trial 3: 4 epochs, seed 7.") < text.index("Trial 8: 5 epochs, seed 9.")
+    recipes = [token.content for token in tokens(tmp_path) if token.type == "code_block"][:2]
+    assert [Recipe.model_validate(yaml.safe_load(content)) for content in recipes] == list(members)
+    assert "weights of others (`resnet10t`)" in text
+    assert "import trainables.models" in text
