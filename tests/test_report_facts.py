@@ -292,7 +292,7 @@ MODEL = {
 }
 
 
-def test_a_tested_model_is_told_with_the_readings_of_the_test_part():
+def test_a_model_metrics_is_told_with_the_readings_of_the_test_part():
     assert facts.summary(synthetic_view()).test is None
     summary = facts.summary(synthetic_view(model=MODEL, test_readings=3))
     assert summary.test == facts.Tested(

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import confusion_matrix
 
 from search.report import facts, tested
-from search.report.facts import Model, SearchView
+from search.report.facts import Model
 from search.report.page import page_text
+from tests.finals import CLASSES, predictions, model_metrics
 from tests.synthetic import HOSTILE, synthetic_view
-from trainables.quality import quality
-
-CLASSES = ["anna", "bert", HOSTILE, "never"]
-
-
-def predictions(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of three classes out of four, and log-probabilities that are mostly right."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(3, size=400)
-    logits = rng.gumbel(size=(400, 4)) + 2.5 * np.eye(4)[labels]
-    return labels, (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))).astype(np.float32)
-
-
-def view_of(**changes: Any) -> SearchView:
-    metrics = {
-        "test": quality(*predictions(), CLASSES, unknown_below=0.4) | {"accuracy_95": [0.5, 0.9]},
-        "trial": 1,
-        "calibration": {"temperature": 1.5, "unknown_below": 0.4},
-        "not_calibrated": None,
-        "test_uncalibrated": {"log_loss": 0.7, "ece": 0.09},
-    }
-    return synthetic_view(model=metrics | changes)
 
 
 @pytest.fixture
 def found() -> Model:
-    known = facts.model(view_of())
+    known = facts.model(synthetic_view(model=model_metrics()))
     assert known is not None
     return known
 
@@ -78,7 +55,7 @@ def test_the_hardest_class_comes_first(found: Model) -> None:
 
 
 def test_what_is_said_of_its_probabilities(found: Model) -> None:
-    test = view_of().model["test"]
+    test = model_metrics()["test"]
     top = test["top_k"]["3"]
     assert found.sentences[0].endswith(f", {top:.1%} among the 3 most probable.")
     assert f"(temperature 1.5): on average they are off by {test['ece']:.1%}" in found.sentences[1]
@@ -87,14 +64,16 @@ def test_what_is_said_of_its_probabilities(found: Model) -> None:
         in found.sentences[1]
     )
     assert found.sentences[1].endswith(f" is called unknown: {test['called_unknown']} of these 400 were.")
-    plain = facts.model(view_of(calibration=None, not_calibrated="there was no rematch"))
+    plain = facts.model(
+        synthetic_view(model=model_metrics(calibration=None, not_calibrated="there was no rematch"))
+    )
     assert plain is not None
     assert plain.sentences[1] == "Its probabilities are not calibrated: there was no rematch."
 
 
 def test_a_model_of_an_older_version_shows_what_it_noted() -> None:
-    test = {name: view_of().model["test"][name] for name in ("accuracy", "macro_f1", "log_loss", "n")}
-    matrix = {"classes": CLASSES, "confusion_matrix": view_of().model["test"]["confusion_matrix"]}
+    test = {name: model_metrics()["test"][name] for name in ("accuracy", "macro_f1", "log_loss", "n")}
+    matrix = {"classes": CLASSES, "confusion_matrix": model_metrics()["test"]["confusion_matrix"]}
     old = facts.model(synthetic_view(model={"trial": 1, "test": test | matrix}))
     assert old is not None
     assert (old.scores, old.bins, old.sentences) == ([], [], [])
@@ -137,7 +116,7 @@ def test_the_reliability_curve_is_that_of_the_bins(found: Model) -> None:
 
 
 def test_names_are_only_names_on_the_page() -> None:
-    view = view_of()
+    view = synthetic_view(model=model_metrics())
     page = page_text(view, facts.ranked_table(view))
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert HOSTILE not in page

@@ -2,55 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import numpy as np
 import pytest
 
-from search.rematch.conclusion import Conclusion, Costs
-from search.rematch.verdict import Contender, verdict
 from search.report import contest, facts
-from search.report.facts import SearchView
 from search.report.page import page_text
 from search.report.style import colours
-from search.trials import METRICS, ranked
+from search.trials import ranked
+from tests.finals import played
 from tests.synthetic import synthetic_view
-
-PICTURES = 300
-LABELS = np.random.default_rng(0).integers(3, size=PICTURES)
-HARDNESS = np.random.default_rng(1).random(PICTURES)
-
-
-def runs(accuracy: float, trial: int, count: int = 3) -> list[np.ndarray]:
-    """Answers that are right about so often."""
-    found = []
-    for seed in range(count):
-        noise = np.random.default_rng([trial, seed]).normal(scale=0.15, size=PICTURES)
-        said = np.where(HARDNESS + noise < accuracy, LABELS, (LABELS + 1) % 3)
-        found.append(np.log(np.where(np.eye(3)[said] == 1, 0.9, 0.05)).astype(np.float32))
-    return found
-
-
-def played(*truths: float, prefer: str = "accuracy", **changes: Any) -> SearchView:
-    """A search whose best trials had a rematch in which they are worth so much; the first costs the most."""
-    view = synthetic_view()
-    best = ranked(view.records, view.metric)[: len(truths)]
-    costs = {
-        record.number: Costs(1000 * (9 - place), 9.0 - place, 9.0 - place)
-        for place, record in enumerate(best)
-    }
-    contenders = [
-        Contender(
-            record.number,
-            record.score(view.metric) or 0.0,
-            runs(truth, record.number),
-            cost=None if prefer == "accuracy" else costs[record.number].epoch_s,
-        )
-        for record, truth in zip(best, truths, strict=True)
-    ]
-    found = verdict(METRICS["val_accuracy"], contenders, LABELS)
-    return replace(view, rematch=Conclusion(found, prefer, costs, **{"left_out": {}, **changes}))
 
 
 def test_without_a_rematch_there_is_nothing_to_say() -> None:
@@ -129,8 +89,8 @@ def test_the_figure_has_every_number_of_the_verdict() -> None:
         assert list(bar.x) == [one.interval[0], one.mean, one.interval[1]]
         assert list(seeds.x) == list(one.scores)
         assert list(before.x) == [one.search_score]
-        assert {bar.y[0], seeds.y[0], before.y[0]} == {f"trial {one.trial}, {one.family}"}
-    rows = [f"trial {one.trial}, {one.family}" for one in found.contenders]
+        assert {bar.y[0], seeds.y[0], before.y[0]} == {f"trial {one.trial}<br>{one.family}"}
+    rows = [f"trial {one.trial}<br>{one.family}" for one in found.contenders]
     assert list(figure.layout.yaxis.categoryarray) == rows[::-1]  # plotly begins at the bottom
 
 

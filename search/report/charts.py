@@ -13,6 +13,8 @@ class Chart(NamedTuple):
 
     id: str
     title: str
+    words: str
+    """What it shows, for those who cannot see it."""
     height: int
     """In CSS pixels, kept free until the figure is drawn."""
     width: int = 0
@@ -28,7 +30,7 @@ class Charts:
     def add(self, name: str, title: str, figure: go.Figure, width: int = 0) -> Chart:
         """Takes a figure under an id of its own; a template puts what comes back where it is to be drawn."""
         self._figures[name] = figure
-        return Chart(name, title, int(figure.layout.height), width)
+        return Chart(name, title, figure.layout.meta, int(figure.layout.height), width)
 
     def figure(self, name: str) -> go.Figure:
         """One of the figures."""

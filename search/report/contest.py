@@ -15,9 +15,9 @@ def contest(found: Rematch, palette: dict[str, str]) -> go.Figure:
     """A row a contender, the best on top: a bar from end to end of its 95% interval, its mean, a dot a seed,
     and a diamond at the search's score."""
     metric = found.metric
-    title = f"{metric.quantity}; dots: seeds; diamond: in the search"
-    figure = empty_figure(height=90 + ROW_PX * len(found.contenders), x=title)
-    names = {one.trial: label(f"trial {one.trial}, {one.family}") for one in found.contenders}
+    words = f"The {metric.quantity} of {text.count(len(found.contenders), 'contender')} with 95% intervals"
+    figure = empty_figure(90 + ROW_PX * len(found.contenders), words, x=metric.quantity)
+    names = {one.trial: f"trial {one.trial}<br>{label(one.family)}" for one in found.contenders}
     figure.update_yaxes(
         categoryorder="array", categoryarray=[names[one.trial] for one in found.contenders][::-1]
     )
@@ -34,6 +34,7 @@ def contest(found: Rematch, palette: dict[str, str]) -> go.Figure:
             y=[row] * 3,
             customdata=[one.trial] * 3,
             mode="lines+markers",
+            name="mean, and the ends of its interval",
             line={"color": colour, "width": 3},
             marker={
                 "symbol": ["line-ns", "square", "line-ns"],
@@ -48,6 +49,7 @@ def contest(found: Rematch, palette: dict[str, str]) -> go.Figure:
             y=[row] * len(one.scores),
             customdata=[one.trial] * len(one.scores),
             mode="markers",
+            name="a seed",
             marker={"symbol": "circle-open", "size": 8, "color": NEUTRAL, "line": {"width": 1.6}},
             hovertemplate="a seed: %{x:.4f}<extra></extra>",
         )
@@ -56,6 +58,7 @@ def contest(found: Rematch, palette: dict[str, str]) -> go.Figure:
             y=[row],
             customdata=[one.trial],
             mode="markers",
+            name="in the search",
             marker={"symbol": "diamond-open", "size": 12, "color": colour, "line": {"width": 1.8}},
             hovertemplate=f"in the search: {text.score(one.search_score, metric.name)}<extra></extra>",
         )

@@ -44,7 +44,8 @@ def curves(
 
     Dotted lines stand at the rungs, the passes at which weak trials are stopped.
     """
-    figure = empty_figure(height=420, x="passes over the training part", y=title, metric=metric)
+    words = f"The {title} over passes, a line for each of {text.count(len(found), 'trial')}"
+    figure = empty_figure(420, words, x="passes over the training part", y=title, metric=metric)
     for rung in rungs:
         figure.add_vline(
             rung,
@@ -123,7 +124,9 @@ def train_against_validation(
     found: Sequence[Curve], part: str, title: str, palette: dict[str, str]
 ) -> go.Figure:
     """`train_<part>` dashed and `val_<part>` solid, for the few curves given, each named at its end."""
-    figure = empty_figure(height=420, x="passes over the training part", y=title, metric=part)
+    numbers = ", ".join(str(curve.trial) for curve in found)
+    words = f"The {title} in training and in validation over passes, of trial {numbers}"
+    figure = empty_figure(420, words, x="passes over the training part", y=title, metric=part)
     for index, curve in enumerate(found):
         for metric, dash in ((f"train_{part}", "dash"), (f"val_{part}", "solid")):
             width = 3.0 if index == 0 else 1.6
@@ -138,7 +141,9 @@ def slice_of(setting: Setting, metric: Metric, palette: dict[str, str], scores: 
 
     The y axis spans `scores`, the same for all settings of a search, so that figures can be compared.
     """
-    figure = empty_figure(height=230, metric=metric.name)
+    best = f"{text.score(setting.scores[0], metric.name)} with {text.value(setting.values[0])}"
+    words = f"The {metric.title} by {setting.path}, a mark a trial; the best has {best}"
+    figure = empty_figure(230, words, metric=metric.name)
     figure.update_yaxes(range=span(scores, log=text.is_log(metric.name)))
     names = [] if setting.numeric else choices(setting.values)
     groups: dict[tuple[str, str], list[int]] = {}
@@ -185,12 +190,14 @@ def importance(found: Sequence[Importance]) -> go.Figure:
     """
     judged = [item for item in found if item.share is not None][::-1]
     names = [label(item.path) for item in judged]
-    figure = empty_figure(height=70 + 26 * len(judged), x="share of the importance")
+    words = "Importance of settings: " + ", ".join(f"{one.path} {one.share:.0%}" for one in judged[::-1])
+    figure = empty_figure(70 + 26 * len(judged), words, x="share of the importance")
     figure.add_bar(
         y=names,
         x=[item.share for item in judged],
         hovertext=[f"judged on {text.count(item.trials, 'trial')}" for item in judged],
         orientation="h",
+        name="its share",
         marker={"color": [PALETTE[0] if item.shown else NEUTRAL for item in judged]},
         hovertemplate="%{y}: %{x:.0%}<br>%{hovertext}<extra></extra>",
     )
@@ -200,6 +207,7 @@ def importance(found: Sequence[Importance]) -> go.Figure:
         x=[min(edge, item.chance or 0.0) for item in judged],
         hovertext=[f"{item.chance or 0.0:.0%}" for item in judged],
         mode="markers",
+        name="chance alone",
         marker={"symbol": "line-ns", "size": 14, "line": {"width": 2, "color": PALETTE[4]}},
         hovertemplate="chance alone reaches %{hovertext}<extra></extra>",
     )
@@ -211,7 +219,9 @@ def importance(found: Sequence[Importance]) -> go.Figure:
 def best_over_time(found: Sequence[BestSoFar], metric: Metric, palette: dict[str, str]) -> go.Figure:
     """Every scored trial at its end, and the best score so far as a staircase."""
     unit, size = time_unit(max((point.seconds for point in found), default=0.0))
-    figure = empty_figure(height=360, x=f"{unit} of searching", y=metric.title, metric=metric.name)
+    best = f": {text.score(found[-1].best, metric.name)} at the end" if found else ""
+    words = f"The best {metric.title} over the time of the search{best}"
+    figure = empty_figure(360, words, x=f"{unit} of searching", y=metric.title, metric=metric.name)
     figure.update_xaxes(rangemode="tozero")
     if found:
         figure.update_yaxes(range=span([point.score for point in found], text.is_log(metric.name)))
@@ -242,7 +252,8 @@ def best_over_time(found: Sequence[BestSoFar], metric: Metric, palette: dict[str
 def pictures(found: DataFacts, palette: dict[str, str]) -> go.Figure:
     """Pictures a class, stacked by part; the largest class on top."""
     classes = list(found.counts)[::-1]
-    figure = empty_figure(height=70 + max(18, 28 - len(classes) // 4) * len(classes), x="pictures")
+    words = f"Pictures of {text.count(len(classes), 'class', 'classes')} by part, the largest class on top"
+    figure = empty_figure(70 + max(18, 28 - len(classes) // 4) * len(classes), words, x="pictures")
     for part in found.parts:
         figure.add_bar(
             y=list(range(len(classes))),

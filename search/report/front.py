@@ -29,7 +29,10 @@ def front(
     dotted curve scores as the leader does, and what lies worse of it scores lower.
     """
     metric = objectives.metric
-    figure = empty_figure(height=380, x=f"{cost.title}, {cost.unit}", y=metric.title, metric=metric.name)
+    ringed = [candidate for candidate in found if candidate.on_front]
+    of = text.count(len(found), "trial")
+    words = f"The {metric.title} by {cost.title}; of {of} {len(ringed)} are on the Pareto front"
+    figure = empty_figure(380, words, x=f"{cost.title}, {cost.unit}", y=metric.title, metric=metric.name)
     low, high = span([candidate.costs[cost.key] / cost.size for candidate in found], log=True)
     steps = (1, 2, 5) if high - low < 2 else (1,)
     decades = range(math.floor(low), math.ceil(high))
@@ -56,7 +59,6 @@ def front(
             opacity=mark_opacity(len(found)),
         )
     ring = {"symbol": "circle-open", "color": NEUTRAL, "line": {"width": 1.6}}
-    ringed = [candidate for candidate in found if candidate.on_front]
     _add_points(figure, ringed, cost, objectives, name="on the Pareto front", marker=ring | {"size": 17})
     if leading is not None:
         _add_points(figure, [leading], cost, objectives, name="best score", marker=ring | {"size": 24})

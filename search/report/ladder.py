@@ -18,10 +18,11 @@ SYMBOLS = {WENT_ON: "circle", STOPPED: "circle-open", CONTROL: "square", OTHERWI
 
 def ladder(found: Sequence[Arrival], metric: Metric, palette: dict[str, str]) -> go.Figure:
     """A column a rung, with a mark for each trial that came to it, at what it scored there."""
-    figure = empty_figure(
-        height=380, x="rung, in passes over the training part", y=metric.title, metric=metric.name
-    )
     rungs = list(dict.fromkeys(arrival.rung for arrival in found))
+    words = f"The {metric.title} of the trials that came to {text.count(len(rungs), 'rung')}"
+    figure = empty_figure(
+        380, words, x="rung, in passes over the training part", y=metric.title, metric=metric.name
+    )
     groups: dict[tuple[str, str], list[Arrival]] = {}
     for arrival in found:
         groups.setdefault((arrival.family, arrival.fate), []).append(arrival)

@@ -71,7 +71,8 @@ class _Lines:
 
 
 def _layout(part: str, title: str) -> dict[str, Any]:
-    figure = style.empty_figure(HEIGHT, x="passes over the training part", y=title, metric=part)
+    words = f"The {title} in training and in validation over passes"
+    figure = style.empty_figure(HEIGHT, words, x="passes over the training part", y=title, metric=part)
     plain: dict[str, Any] = json.loads(figure.to_json())["layout"]
     return plain
 

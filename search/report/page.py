@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 PAGE = "leaderboard.html"
 TABLE = "leaderboard.csv"
 TYPED_TABLE = "leaderboard.parquet"
-SCRIPTS = ("figures", "opened", "table", "page", "live")
+SCRIPTS = ("figures", "numbers", "opened", "table", "page", "live")
 """The page's own, each after those that it needs."""
 
 

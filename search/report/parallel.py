@@ -36,7 +36,8 @@ def parallel_coordinates(settings: Sequence[Setting], metric: Metric, palette: d
     axes = [*settings, top]
     heights.append(_heights(top))
 
-    figure = empty_figure(height=440)
+    words = f"The {metric.title} of {text.count(len(trials), 'trial')}, each a line through its settings"
+    figure = empty_figure(440, words)
     for bold in (False, True):
         for name, colour in palette.items():
             members = [trial for trial in ordered if family[trial] == name and (trial in best) == bold]

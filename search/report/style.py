@@ -19,8 +19,8 @@ from search.report import text
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """The colours of Okabe & Ito (2008) that stand out from white and from near-black: people with any
-common colour blindness can tell them apart."""
-NEUTRAL = "#7d8791"
+common colour blindness can tell them apart, which `tests/test_report_colours.py` measures."""
+NEUTRAL = "#666f78"
 """For what is of no family, and for families beyond the palette."""
 SYMBOLS = {
     "complete": "circle",
@@ -48,7 +48,7 @@ def colours(families: Sequence[str]) -> dict[str, str]:
 
 def part_colours(parts: Sequence[str]) -> dict[str, str]:
     """A colour a part, apart from the families' colours."""
-    return dict(zip(parts, itertools.cycle(("#4a6a85", "#8fa9bf", "#b9a36b", "#7a8f5a")), strict=False))
+    return dict(zip(parts, itertools.cycle(("#4a6f93", "#9fb9cf", "#b58f35", "#6b6f4e")), strict=False))
 
 
 def label(words: object, longest: int = LONGEST_LABEL) -> str:
@@ -60,15 +60,17 @@ def label(words: object, longest: int = LONGEST_LABEL) -> str:
     return html.escape(shown, quote=False).replace("$", "&#36;")
 
 
-def empty_figure(height: int, x: str = "", y: str = "", metric: str | None = None) -> go.Figure:
+def empty_figure(height: int, words: str, x: str = "", y: str = "", metric: str | None = None) -> go.Figure:
     """An empty figure, without a template: the page gives it its colours.
 
-    With a metric, the y axis is made for it: percent for shares, and a log scale for losses, where one
-    bad trial would otherwise press all others flat.
+    What it shows is said in words, plain ones, for those who cannot see it. With a metric, the y axis is made
+    for it: percent for shares, and a log scale for losses, where one bad trial would otherwise press all
+    others flat.
     """
     figure = go.Figure(layout={"template": None})
     figure.update_layout(
         height=height,
+        meta=words,
         showlegend=False,
         hovermode="closest",
         margin={"l": 8, "r": 12, "t": 10, "b": 8},

@@ -10,6 +10,8 @@ from search.report.style import NEUTRAL, SHARE, empty_figure, label
 
 HIT, MISTAKE = "0, 114, 178", "213, 94, 0"
 """Blue and vermilion of the palette. Cells are more or less transparent, so that they suit light and dark."""
+STRONGEST = 0.7
+"""Opacity of a full cell: the page's text is readable on it."""
 MOST_WRITTEN = 16
 """Classes up to which shares are written into the cells."""
 WRITTEN_FROM = 0.005
@@ -25,7 +27,8 @@ def confusion(found: Model) -> go.Figure:
     """
     size = len(found.classes)
     side = max(9, min(34, 560 // size))
-    figure = empty_figure(height=150 + side * size, x="answer", y="true class")
+    words = f"Confusion matrix of {text.count(size, 'class', 'classes')}, in shares of each true class"
+    figure = empty_figure(150 + side * size, words, x="answer", y="true class")
     names, places = [label(name, longest=18) for name in found.classes], list(range(size))
     hits: Cells = [
         [of[row] if row == place else None for place in places] for row, of in enumerate(found.shares)
@@ -50,7 +53,7 @@ def confusion(found: Model) -> go.Figure:
             y=places,
             zmin=0,
             zmax=most,
-            colorscale=[[0, f"rgba({colour}, 0.06)"], [1, f"rgba({colour}, 0.9)"]],
+            colorscale=[[0, f"rgba({colour}, 0.06)"], [1, f"rgba({colour}, {STRONGEST})"]],
             showscale=False,
             hovertext=told,
             hovertemplate="%{hovertext}<extra></extra>",
@@ -77,7 +80,8 @@ def reliability(found: Model) -> go.Figure:
     """Accuracy over confidence, a point a bin of equally many pictures; on the dotted line the model is as
     sure as it should be.
     """
-    figure = empty_figure(height=380, x="how sure the model is", y="how often it is right")
+    words = "How often the model is right, by how sure it is"
+    figure = empty_figure(380, words, x="how sure the model is", y="how often it is right")
     low = min(min(one.confidence, one.accuracy) for one in found.bins)
     ends = [max(0.0, low - 0.05), 1.02]
     figure.add_scatter(

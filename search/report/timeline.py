@@ -25,7 +25,8 @@ def timeline(found: Sequence[Stint], palette: dict[str, str]) -> go.Figure:
     unit, size = time_unit(max((stint.end_s for stint in found), default=0.0))
     rows = {key: row for row, key in enumerate(dict.fromkeys((s.node, s.device, s.lane) for s in found))}
     height = 70 + len(rows) * (LANE_PX if len(rows) < MANY_LANES else NARROW_PX)
-    figure = empty_figure(height=height, x=f"{unit} of searching")
+    trials = text.count(len({stint.trial for stint in found}), "trial")
+    figure = empty_figure(height, f"When {trials} trained on which device", x=f"{unit} of searching")
     for family, colour in palette.items():
         members = [stint for stint in found if stint.family == family]
         if members:

@@ -41,13 +41,19 @@ function noteZoom(id, changes) {
   }
 }
 
+/* Words in cells have the page's colour; plotly's own choice does not know what is behind a figure. */
+function written(trace) {
+  return trace.texttemplate ? { ...trace, textfont: { ...trace.textfont, color: colour("--ink") } } : trace;
+}
+
 function draw(place) {
   const figure = figures[place.id];
   const config = {
     responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover",
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d"],
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d", "zoom2d"],
   };
-  Plotly.react(place, figure.data, zoomed(themed(figure.layout), zooms[place.id]), config);
+  Plotly.react(place, figure.data.map(written), zoomed(themed(figure.layout), zooms[place.id]), config);
+  for (const drawing of place.querySelectorAll("svg.main-svg")) drawing.ariaHidden = "true"; // its words say it
   if (place.dataset.drawn) return;
   place.dataset.drawn = "yes";
   place.on("plotly_relayout", (changes) => noteZoom(place.id, changes));

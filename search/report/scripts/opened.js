@@ -12,7 +12,7 @@ function trialDetails(trial, colour) {
   const lines = (places) => places.map((place) => openedData.lines[place]).join("\n");
   const details = element("div", { className: "detail" });
   const trouble = openedData.troubles[trial];
-  if (trouble) details.append(element("pre", { className: "trouble", textContent: lines(trouble) }));
+  if (trouble) details.append(element("pre", { className: "trouble", textContent: lines(trouble), tabIndex: 0, role: "region", ariaLabel: `Error of trial ${trial}` }));
   const curves = openedData.curves[trial];
   const drawn = curves ? openedData.figures.map((figure) => trialFigure(trial, figure, curves, colour)) : [];
   details.append(recipePart(trial, lines(openedData.recipes[trial]) + "\n"), ...drawn);
@@ -20,7 +20,7 @@ function trialDetails(trial, colour) {
 }
 
 function recipePart(trial, yaml) {
-  const text = element("pre", { textContent: yaml });
+  const text = element("pre", { textContent: yaml, tabIndex: 0, role: "region", ariaLabel: `Recipe of trial ${trial}` });
   const told = element("span", { role: "status" });
   const copy = element("button", { type: "button", textContent: "Copy as YAML" });
   copy.addEventListener("click", async () => {
@@ -56,7 +56,11 @@ function trialFigure(trial, { part, title, layout }, curves, colour) {
     side(`val_${part}`, "validation", { width: 2.4 }),
   ];
   figures[id] = { data, layout };
-  const chart = element("div", { className: "chart", id });
+  const words = `${layout.meta}, of trial ${trial}`;
+  const chart = element("div", { className: "chart", id, role: "figure", ariaLabel: words });
   chart.style.minHeight = `${layout.height}px`;
-  return element("figure", {}, element("figcaption", { textContent: `${title}: training dashed, validation solid` }), chart);
+  const numbers = element("details", { className: "numbers" }, element("summary", { textContent: "Numbers", ariaLabel: `Numbers: ${words}` }));
+  numbers.dataset.of = id;
+  offerNumbers(numbers);
+  return element("figure", {}, element("figcaption", { textContent: `${title}: training dashed, validation solid` }), chart, numbers);
 }

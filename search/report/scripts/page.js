@@ -1,4 +1,8 @@
-/* Links to trials, tabs, the change between light and dark. */
+/* Links to sections and trials, tabs, the change between light and dark. */
+for (const heading of document.querySelectorAll("main > section[id] > h2")) {
+  const link = element("a", { href: `#${heading.parentNode.id}`, textContent: heading.textContent });
+  document.getElementById("contents").append(link);
+}
 for (const link of document.querySelectorAll("a[data-trial]")) {
   link.addEventListener("click", (event) => {
     event.preventDefault();

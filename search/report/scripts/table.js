@@ -142,6 +142,12 @@ if (table) {
     const row = Number(line.parentNode.dataset.row);
     setOpen(row, !open.has(row));
   });
+  table.addEventListener("keydown", (event) => {
+    const row = Number(event.target.closest("tbody")?.dataset.row ?? -1);
+    if (event.key !== "Escape" || !open.has(row)) return;
+    setOpen(row, false);
+    bodyOf(row).querySelector("button").focus();
+  });
   filters.addEventListener("submit", (event) => event.preventDefault());
   filters.addEventListener("input", () => { most = STEP; update(); });
   document.getElementById("clear").addEventListener("click", () => { clear(); update(); });
