@@ -37,7 +37,7 @@ def follow(
     """
     pause_s, waited_s, before = LEAST_S, MOST_S, -1
     while True:
-        state, size = folder.state, folder.records_file.stat().st_size
+        state, size = folder.state, _size(folder)
         if size != before or waited_s >= MOST_S or state is not State.RUNNING:
             started = cpu()
             try:
@@ -50,6 +50,12 @@ def follow(
             return
         sleep(pause_s)
         waited_s += pause_s
+
+
+def _size(folder: SearchFolder) -> int:
+    """Bytes of all that is recorded, of trials and of runs of the rematch."""
+    files = (folder.records_file, folder.rematch_records_file)
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 class LivePage:

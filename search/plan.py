@@ -31,7 +31,7 @@ from search.trials import Epoch, Start, TrialRecord
 from search.variants import variants
 from search.warm_start import said, stored_formers, warm_start
 from spaces.domains import Value
-from spaces.parameters import Parameter
+from spaces.parameters import Parameter, said_prior
 from spaces.recipe import Recipe
 from spaces.space import Space
 from spaces.space_files import load_space
@@ -220,8 +220,9 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         *(("measured", line) for line in plan.over_limits),
         ("parameters", ", ".join(sorted({parameter.path for parameter in sampled}))),
         *(
-            ("prior", f"{name} around {prior.centre} ({prior.confidence})")
-            for name, prior in plan.space.priors.items()
+            ("prior", said_prior(parameter.path, parameter.prior, parameter.when))
+            for parameter in plan.space.parameters
+            if parameter.prior
         ),
         (
             "trials",

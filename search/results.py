@@ -40,8 +40,9 @@ def view(
         ended_by: What is going to be in the manifest, as long as there is none.
         every_s: How often the page is written while the search runs; 0: just once.
     """
-    settings, records = folder.settings(), folder.records()
+    settings, records, stored = folder.settings(), folder.records(), folder.read_json(folder.settings_file)
     data, metrics = folder.read_json(folder.data_file), folder.model / "metrics.json"
+    formers, ran_on, rematch = folder.former_file, folder.environment_file, read(folder.rematch_records_file)
     allowance, looked = settings.allowance, folder.model / EXPLAINED / "explained.json"
     return SearchView(
         name=settings.name,
@@ -51,7 +52,7 @@ def view(
         records=records.all(),
         settings=settings.model_dump(mode="json", exclude={"cache_dir"}) | {"trials": allowance.trials},
         state=str(state),
-        elapsed_s=records.elapsed_s + read(folder.rematch_records_file).elapsed_s,
+        elapsed_s=records.elapsed_s + rematch.elapsed_s,
         data=data,
         sessions=records.sessions,
         model=folder.read_json(metrics) if metrics.exists() else {},
@@ -60,6 +61,11 @@ def view(
         test_readings=count_readings(folder),
         limits=allowance.limits,
         ended_by=folder.ended_by or ended_by,
+        space=stored.get("space") or {},
+        starts=[start["source"] for start in stored.get("starts", ())],
+        formers=folder.read_json(formers) if formers.exists() else (),
+        environment=folder.read_json(ran_on) if ran_on.exists() else {},
+        rematch_runs=rematch.all(),
         read=time.time(),
         every_s=every_s,
     )

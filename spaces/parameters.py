@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from spaces.domains import Domain, Value, same
-from spaces.faults import Place
+from spaces.faults import Place, shown
 from spaces.priors import Prior
 
 
@@ -39,3 +39,17 @@ class Parameter:
         when = {path: list(allowed) for path, allowed in self.when.items()}
         prior = {"prior": self.prior.to_dict()} if self.prior else {}
         return {**self.domain.to_dict(), **prior, **({"when": when} if when else {})}
+
+
+def said_prior(path: str, prior: Prior, when: Mapping[str, Sequence[Value]]) -> str:
+    """What a user believes, in words: `optim.lr around 0.001 (high), where model.name is plain_cnn`.
+
+    Args:
+        when: What the parameter depends on: its own is one of several ranges of one path then.
+    """
+    where = " and ".join(f"{name} is {' or '.join(map(_plain, allowed))}" for name, allowed in when.items())
+    return f"{path} around {_plain(prior.centre)} ({prior.confidence}){', where ' * bool(where)}{where}"
+
+
+def _plain(value: Value) -> str:
+    return value if isinstance(value, str) else shown(value)

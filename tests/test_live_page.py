@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from search.engine import Engine
 from search.folder import SearchFolder, State
 from search.live_page import LEAST_S, MOST_S, SHARE, LivePage, follow
 from search.records import RecordFile
-from search.results import write_results
+from search.report.facts import rematch_runs
+from search.results import view, write_results
+from search.trials import Outcome
 from tests.simulated import Clock, Workers, engine, search_folder, space
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -82,6 +85,45 @@ def test_the_page_follows_the_records_until_the_search_ends(
     assert trials == sorted(trials)
     assert set(trials) >= {1, 2, 3, 6}
     assert last == ("finished", 6)
+
+
+def test_the_page_follows_the_rematch_too(
+    folder: SearchFolder, driven: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in Workers(2).run(driven):
+        pass
+    told: list[str] = []
+
+    def write(folder: SearchFolder, state: State, *, every_s: float) -> None:
+        found = rematch_runs(view(folder, state))
+        told.append(found.sentence.split(": ")[1].split(".")[0] if found else "")
+
+    monkeypatch.setattr(live_page, "write_page", write)
+
+    def rounds() -> Iterator[None]:
+        """Two runs side by side, with an epoch in each pause."""
+        file = RecordFile(folder.rematch_records_file)
+        file.session()
+        best = driven.records[0]
+        for number in range(2):
+            file.trial(replace(best.trial, number=number, origin="rematch", source=str(best.number)))
+        yield
+        for number in range(2):
+            file.epoch(replace(best.history[0], trial=number))
+            yield
+            file.end(number, Outcome.COMPLETE)
+            yield
+
+    with folder.held():
+        follow(folder, sleep=Sleeper(rounds(), folder))
+    assert told == [
+        "",
+        "2 going",
+        "2 going",
+        "1 run ended, 1 going",
+        "1 run ended, 1 going",
+        *["2 runs ended"] * 2,
+    ]
 
 
 def test_when_the_driver_dies_the_page_says_so(folder: SearchFolder, driven: Engine) -> None:

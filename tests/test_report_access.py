@@ -1,4 +1,4 @@
-"""The page for everybody: by keyboard, for screen readers (by axe-core), and on a phone; all of its sections."""
+"""The page for everybody: by keyboard, for screen readers (by axe-core), on a phone; all of its sections."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix
 from search.report import facts, tested
 from search.report.facts import Model
 from search.report.page import page_text
-from tests.finals import CLASSES, predictions, model_metrics
+from tests.finals import CLASSES, model_metrics, predictions
 from tests.synthetic import HOSTILE, synthetic_view
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from search.report import contest, facts
+from search.report.facts import SearchView
 from search.report.page import page_text
 from search.report.style import colours
-from search.trials import ranked
+from search.trials import Outcome, TrialRecord, ranked
 from tests.finals import played
 from tests.synthetic import synthetic_view
 
@@ -133,3 +136,49 @@ def test_those_that_are_tied_are_offered_together_as_long_as_there_is_no_model()
     about = facts.summary(replace(tied, model={"test": test, "trial": None, "ensemble": joined})).test
     assert about is not None
     assert "It is an ensemble of trials 3, 8 and 1, retrained." in about.about
+
+
+def runs_of(view: SearchView, *states: Outcome | None) -> list[TrialRecord]:
+    """Runs of the best three trials, one after the other, that ended so or go on."""
+    best = ranked(view.records, view.metric)[:3]
+    found = []
+    for number, outcome in enumerate(states):
+        contender = best[number % 3]
+        trial = replace(
+            contender.trial, number=number, params={}, origin="rematch", source=str(contender.number)
+        )
+        found.append(
+            replace(contender, trial=trial, history=contender.history[: 2 + number], outcome=outcome)
+        )
+    return found
+
+
+def test_of_a_rematch_that_still_runs_every_run_is_told_with_its_score_so_far() -> None:
+    view = synthetic_view(state="running")
+    assert facts.rematch_runs(view) is None
+    runs = runs_of(view, Outcome.COMPLETE, Outcome.DIVERGED, None, None)
+    found = facts.rematch_runs(replace(view, rematch_runs=runs))
+    assert found is not None
+    first, second, third = (record.number for record in ranked(view.records, view.metric)[:3])
+    assert [(one.trial, one.place, one.outcome) for one in found.runs] == [
+        (first, 1, "complete"),
+        (first, 2, "running"),
+        (second, 1, "diverged"),
+        (third, 1, "running"),
+    ]
+    by_run = {(one.trial, one.place): one for one in found.runs}
+    assert by_run[first, 2].score == runs[3].history[-1].metrics["val_accuracy"]
+    assert (by_run[first, 2].epochs, by_run[first, 2].of) == (5, runs[3].trial.epochs)
+    assert by_run[second, 1].score is None
+    assert "fresh seeds: 2 runs ended, 2 going." in found.sentence
+    cut = facts.rematch_runs(replace(view, rematch_runs=runs, state="cut off"))
+    assert cut is not None
+    assert "2 runs ended, 2 cut off." in cut.sentence
+    page = page_text(shown := replace(view, rematch_runs=runs), facts.ranked_table(shown))
+    assert "<h2>The rematch, so far</h2>" in page
+    assert page.count("<td>running</td>") == 2
+
+
+def test_when_there_is_a_verdict_the_runs_are_told_no_more() -> None:
+    view = played(0.8, 0.7)
+    assert facts.rematch_runs(replace(view, rematch_runs=runs_of(view, Outcome.COMPLETE))) is None

@@ -41,6 +41,8 @@ class Sections:
         self.candidates = [] if view.alone else facts.candidates(view)
         self.front = [candidate for candidate in self.candidates if candidate.on_front]
         self.rematch = facts.rematch(view)
+        self.runs = facts.rematch_runs(view)
+        self.method = facts.method(view)
         self.contest = self._contest()
         self.model = facts.model(view)
         self.explained = facts.explained(view)

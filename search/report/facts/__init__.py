@@ -6,9 +6,11 @@ from search.report.facts.drawn import BEST_DRAWN, MOST_DRAWN, drawn_trials
 from search.report.facts.explained import Explained, explained
 from search.report.facts.front import Candidate, candidates, objectives_of, pareto_front
 from search.report.facts.importance import MIN_TRIALS, Importance, importances
+from search.report.facts.method import method
 from search.report.facts.model import Model, model
 from search.report.facts.rematch import Rematch, rematch
 from search.report.facts.rungs import CONTROL, OTHERWISE, STOPPED, WENT_ON, Arrival, arrivals, fates, levels
+from search.report.facts.runs import Run, Runs, rematch_runs
 from search.report.facts.settings import (
     FAMILY,
     Setting,
@@ -45,7 +47,9 @@ __all__ = [
     "Model",
     "Place",
     "Rematch",
+    "Run",
     "RungFacts",
+    "Runs",
     "SearchView",
     "Setting",
     "Stint",
@@ -65,6 +69,7 @@ __all__ = [
     "importances",
     "learning_curves",
     "levels",
+    "method",
     "model",
     "objectives_of",
     "outcome_name",
@@ -72,6 +77,7 @@ __all__ = [
     "places",
     "ranked_table",
     "rematch",
+    "rematch_runs",
     "setting_values",
     "settings_against_score",
     "stints",

@@ -71,7 +71,7 @@ def importances(view: SearchView) -> list[Importance]:
         return []
     if len(judged) > MOST_JUDGED:
         judged = even_sample(judged, MOST_JUDGED)
-    study = _study(judged)
+    study = _study(judged, view)
     counts: dict[str, int] = {}
     for trial in study.trials:
         for path in trial.params:
@@ -95,7 +95,7 @@ def importances(view: SearchView) -> list[Importance]:
     return sorted(found, key=lambda item: (item.share is None, -(item.share or 0.0), item.path))
 
 
-def _study(judged: list[TrialRecord]) -> optuna.Study:
+def _study(judged: list[TrialRecord], view: SearchView) -> optuna.Study:
     """The judged trials as a study in memory: the trial's number there is its place in the ranking."""
     values: dict[str, list[Any]] = {}
     for record in judged:
@@ -105,12 +105,13 @@ def _study(judged: list[TrialRecord]) -> optuna.Study:
     for key in values:
         paths.setdefault(path_of(key), []).append(key)
     domains: dict[str, BaseDistribution] = {}
-    for keys in paths.values():
+    for path, keys in paths.items():
         together = [value for key in keys for value in values[key]]
         numeric = is_numeric(together) and not is_repeated(together)
         for key in keys:
             # Ranges of numbers stay apart; an optuna study knows only one set of choices a name.
-            domains[key] = _numbers(values[key]) if numeric else _choices(together)
+            log = numeric and is_log(path, values[key], view)
+            domains[key] = _numbers(values[key], log) if numeric else _choices(together)
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -138,11 +139,11 @@ def _choices(values: list[Any]) -> BaseDistribution:
     return CategoricalDistribution([unique[key] for key in sorted(unique)])
 
 
-def _numbers(values: list[Any]) -> BaseDistribution:
+def _numbers(values: list[Any], log: bool) -> BaseDistribution:
     """The smallest range that holds the values: the records keep values, not the space's ranges."""
     if all(isinstance(value, int) for value in values):
-        return IntDistribution(min(values), max(values), log=is_log(values))
-    return FloatDistribution(float(min(values)), float(max(values)), log=is_log(values))
+        return IntDistribution(min(values), max(values), log=log)
+    return FloatDistribution(float(min(values)), float(max(values)), log=log)
 
 
 def _evaluate(study: optuna.Study, paths: list[str], places: np.ndarray) -> dict[str, float]:

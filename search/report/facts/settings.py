@@ -77,7 +77,7 @@ class Setting(NamedTuple):
     """The values are numbers from a range, to be shown on a scale; a few numbers that come again and
     again are choices."""
     log: bool
-    """The numbers span so much that a log scale is right."""
+    """The numbers are to be shown on a log scale."""
 
     def among(self, trials: Collection[int]) -> Setting:
         """The same setting, of these trials alone."""
@@ -105,10 +105,10 @@ def settings_against_score(view: SearchView) -> list[Setting]:
         for path, value in setting_values(record, paths).items():
             name = outcome_name(record, view.state)
             rows[path].append((value, score, record.number, family(record), name))
-    return [_setting(path, found) for path, found in rows.items()]
+    return [_setting(path, found, view) for path, found in rows.items()]
 
 
-def _setting(path: str, found: list[tuple[Any, float, int, str, str]]) -> Setting:
+def _setting(path: str, found: list[tuple[Any, float, int, str, str]], view: SearchView) -> Setting:
     values = [row[0] for row in found]
     numeric = is_numeric(values) and not is_repeated(values)
     return Setting(
@@ -119,7 +119,7 @@ def _setting(path: str, found: list[tuple[Any, float, int, str, str]]) -> Settin
         families=[row[3] for row in found],
         outcomes=[row[4] for row in found],
         numeric=numeric,
-        log=numeric and is_log(values),
+        log=numeric and is_log(path, values, view),
     )
 
 
@@ -133,8 +133,17 @@ def is_repeated(values: list[Any]) -> bool:
     return len(set(values)) <= min(MOST_CHOICES, len(values) // 2)
 
 
-def is_log(values: list[Any]) -> bool:
-    """Whether a log scale suits these numbers: they span much, and half of them lie at the low end.
+def is_log(path: str, values: list[Any], view: SearchView) -> bool:
+    """Whether a log scale suits a setting's numbers: where the space draws them on one, or did in one of its
+    ranges. Where the space does not have the setting, the numbers themselves tell."""
+    ranges = view.space.get("parameters", {}).get(path)
+    if ranges is None:
+        return _spreads_as_log(values)
+    return min(values) > 0 and any("log" in one for one in (ranges if isinstance(ranges, list) else [ranges]))
+
+
+def _spreads_as_log(values: list[Any]) -> bool:
+    """Whether numbers span much, and half of them lie at the low end.
 
     The second tells a range that was drawn from on a log scale from an even one that begins near zero.
     """

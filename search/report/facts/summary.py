@@ -156,13 +156,14 @@ def _searched(view: SearchView) -> str:
         tried = f"{len(view.records):,} of {text.count(asked, 'trial')}"
     kinds = text.count(len(families(view.records)), "family", "families")
     where = f" from the space {view.settings['space']}" if view.settings.get("space") else ""
+    by = f", suggested by {view.settings['sampler']}" if view.settings.get("sampler") else ""
     length = view.settings.get("max_epochs")
     upto = f", up to {text.count(length, 'epoch')} each" if length else ""
     workers = view.settings.get("concurrency")
     beside = f", {workers} at a time" if workers and workers > 1 else ""
     seed = f", seed {view.settings['seed']}" if view.settings.get("seed") is not None else ""
     return (
-        f"{tried} of {kinds}{where}{upto}{beside}{seed}, in {text.duration(view.elapsed_s)}."
+        f"{tried} of {kinds}{where}{by}{upto}{beside}{seed}, in {text.duration(view.elapsed_s)}."
         if view.records
         else f"No trial has started{where}{upto}{seed}."
     )

@@ -49,6 +49,16 @@ class SearchView:
     """What the best trials came to with fresh seeds; None where there has been no rematch."""
     read: float = 0.0
     """When it was read, in seconds since the Unix epoch."""
+    space: Mapping[str, Any] = field(default_factory=dict)
+    """What was searched, as a space file has it; empty where that was not noted."""
+    starts: Sequence[str] = ()
+    """Where its given recipes are from."""
+    formers: Sequence[Mapping[str, Any]] = ()
+    """What counts of former searches: `source`, `params` and `of`, as in `former_searches.json`."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """What it ran on: `environment.json`; empty where there is none."""
+    rematch_runs: Sequence[TrialRecord] = ()
+    """The runs of the rematch so far; the `source` of each is its contender's number."""
     every_s: float = 0.0
     """How often the page is written while the search runs; 0: just once."""
     objectives: Objectives | None = None
