@@ -17,6 +17,7 @@ from search.live_page import LivePage
 from search.opening import write_data, write_settings
 from search.pictures import ready_pictures
 from search.records import RecordFile
+from search.report.text import count
 from search.results import Finished, winner, write_results
 from search.settings import Settings
 from search.training import DivergedError, Heard, fit, write_model
@@ -104,9 +105,9 @@ def start(
     creation(recipe, len(prepared.classes))  # a loss for two classes refuses more
     for line in _remarks(prepared):
         console.print(line)
-    parts = prepared.split["part"].value_counts()
+    parts, length = prepared.split["part"].value_counts(), count(config.epochs or 0, "epoch")
     console.print(
-        f"Training {source} ({recipe.model.name}, {recipe.geometry.size_px} px) for {config.epochs} epochs "
+        f"Training {source} ({recipe.model.name}, {recipe.geometry.size_px} px) for {length} "
         f"on {parts['train']} pictures of {len(prepared.classes)} classes"
         f"{'' if settings.data else ' of the built-in demo'}, watched on {parts['validation']} others; "
         f"{parts['test']} more are read once, at the end. Folder: {results / settings.name}"

@@ -12,6 +12,7 @@ import numpy as np
 from search.folder import SearchFolder
 from search.rematch.answers import answers_of, complete_runs, truth
 from search.rematch.ensemble import averaged
+from search.report.text import count
 from trainables.calibration import FALSE_ALARM_RATE, NOT_CALIBRATED, Calibration, NotCalibratedError, fitted
 from trainables.data import read_split
 
@@ -74,7 +75,7 @@ def _answers(
     length = runs[0].trial.epochs
     if length != epochs:
         raise NotCalibratedError(
-            f"it was trained for {epochs} epochs, and its runs in the rematch for {length}"
+            f"it was trained for {count(epochs or 0, 'epoch')}, and its runs in the rematch for {length}"
         )
     split = read_split(folder.split_file)
     return truth(split)[0], answers_of(folder, runs, split)

@@ -221,13 +221,12 @@ def _conclude(folder: SearchFolder, terminal: Console) -> None:
 def _said_end(engine: Engine, settings: Settings) -> str:
     """Why a search has ended, and how to go on."""
     allowed, budget, end = settings.allowance, engine.budget, engine.ended_by
-    of = "" if allowed.trials is None else f" of {allowed.trials}"
     if end is EndedBy.SPACE:
         more = f" To go on: {settings.resume_command}, with a higher --max-params or --max-latency-ms."
         limited = settings.max_params is not None or settings.max_latency_ms is not None
-        return (
-            f"The search ends with {len(engine.records)}{of} trials: {engine.nothing_fits}.{more * limited}"
-        )
+        done, of = len(engine.records), allowed.trials or len(engine.records)
+        tried = count(done, "trial") if of == done else f"{done} of {count(of, 'trial')}"
+        return f"The search ends with {tried}: {engine.nothing_fits}.{more * limited}"
     trials = f"with {count(len(engine.records), 'trial')} in {span(budget.elapsed_s)}"
     if end is None or end is EndedBy.FAILURES:
         return f"The search ends {trials}: too many in a row failed. The leaderboard has their errors."

@@ -207,10 +207,9 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         ),
     ]
     if report["skipped"]:
-        count = len(report["skipped"])
-        lines.append(("skipped", f"{count} file{'s' * (count != 1)} that cannot be decoded"))
+        lines.append(("skipped", f"{text.count(len(report['skipped']), 'file')} that cannot be decoded"))
     lines += [
-        ("left out", f"class {entry['class']}: {entry['pictures']} pictures ({entry['reason']})")
+        ("left out", f"class {entry['class']}: {text.count(entry['pictures'], 'picture')} ({entry['reason']})")
         for entry in report["left_out"]
     ]
     sampled = [parameter for parameter in plan.space.parameters if parameter.path != "model.name"]
@@ -226,7 +225,7 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         ),
         (
             "trials",
-            f"up to {settings.max_epochs} epochs each, suggested by {settings.sampler}, ranked by "
+            f"up to {text.count(settings.max_epochs, 'epoch')} each, suggested by {settings.sampler}, ranked by "
             f"{settings.scored_by.name}, seed {settings.seed}",
         ),
         *([("objectives", settings.all_objectives.definition)] if settings.objectives else []),
@@ -273,7 +272,7 @@ def _said_starts(plan: Plan) -> Iterator[tuple[str, str]]:
 def _said(start: Start) -> str:
     model, size_px = start.recipe["model"]["name"], start.recipe["geometry"]["size_px"]
     own = f" (its own length is {start.own_epochs})" if start.own_epochs not in (None, start.epochs) else ""
-    said = f"{start.source}: {model} at {size_px} px, {start.epochs} epochs{own}"
+    said = f"{start.source}: {model} at {size_px} px, {text.count(start.epochs, 'epoch')}{own}"
     if start.params:
         return said
     more = f" and {len(start.outside) - MOST_VALUES} more" if len(start.outside) > MOST_VALUES else ""

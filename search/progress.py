@@ -8,16 +8,18 @@ from typing import Any
 
 from rich.console import Console
 
+from search.allowance import span
 from search.budget import Estimate
 from search.engine import Engine
 from search.live import LiveLine
+from search.report.text import count
 from search.trials import Metric, Outcome, TrialRecord, ranked
 
 MAIN_SETTINGS = {
     "model.name": "{}",
     "optim.lr": "lr {}",
     "augment.strength": "strength {}",
-    "freeze.epoch": "{} epochs frozen",
+    "freeze.epoch": "epochs frozen: {}",
     "loss.label_smoothing": "label smoothing {}",
 }
 """In words."""
@@ -65,12 +67,12 @@ class Progress:
     def line(self) -> str:
         """The state of the search in one sentence."""
         records = self._engine.records
-        count = {outcome: sum(record.outcome is outcome for record in records) for outcome in Outcome}
-        done = sum(count.values())
+        ends = {outcome: sum(record.outcome is outcome for record in records) for outcome in Outcome}
+        done = sum(ends.values())
         trials = self._engine.budget.allowance.trials
-        parts = [f"{done}{f' of {trials}' if trials else ''} trials done"]
+        parts = [f"{done} of {count(trials, 'trial')} done" if trials else f"{count(done, 'trial')} done"]
         details = [
-            f"{number} {outcome.value.replace('_', ' ')}" for outcome, number in count.items() if number
+            f"{number} {outcome.value.replace('_', ' ')}" for outcome, number in ends.items() if number
         ]
         if details:
             parts[0] += f" ({', '.join(details)})"
@@ -112,7 +114,7 @@ def ended(record: TrialRecord, metric: Metric) -> str:
     }[record.outcome or Outcome.FAILED]
     score = record.score(metric)
     shown = f"{_score(score)} " if score is not None else ""
-    return f"trial {record.number:>3}  {shown}{what}  {main_settings(record)}, {record.seconds:.0f} s"
+    return f"trial {record.number:>3}  {shown}{what}  {main_settings(record)}, {span(record.seconds)}"
 
 
 def main_settings(record: TrialRecord) -> str:

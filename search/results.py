@@ -15,6 +15,7 @@ from search.records import read
 from search.rematch.conclusion import concluded
 from search.report.facts import SearchView
 from search.report.page import write_leaderboard
+from search.report.text import count
 from search.trials import Metric, Outcome, TrialRecord, ranked
 from spaces.recipe import Recipe
 from spaces.recipe_files import Split, TrialConfig
@@ -146,7 +147,7 @@ def write_results(
         config.save(
             folder.best_file,
             f"The best trial of search {settings.name}: trial {best.number}, {metric.title} {score:.4f} "
-            f"after {best.epochs_done} of {best.trial.epochs} epochs.{about}\n"
+            f"after {best.epochs_done} of {count(best.trial.epochs, 'epoch')}.{about}\n"
             f"Train it for real: python -m search.retrain {folder.path}",
         )
     if sampler is not None:

@@ -20,6 +20,7 @@ from search.command import (
 from search.delivery import Delivery, add_delivery_options
 from search.folder import SearchFolder, State
 from search.names import check_recipe_name
+from search.report.text import count
 from trainables.calibration import FALSE_ALARM_RATE
 
 
@@ -86,7 +87,8 @@ def _retrain(options: argparse.Namespace) -> int:
         console.print(_unfinished(folder, state))
     for line in ensemble(choice.ensemble.facts()) if choice.ensemble else ():
         console.print(line)
-    what = f"{choice.title} ({choice.config.recipe.model.name}) for {length_of(choice.config)} epochs"
+    length = count(length_of(choice.config), "epoch")
+    what = f"{choice.title} ({choice.config.recipe.model.name}) for {length}"
     if choice.joined:
         what = f"{len(choice.joined)} members, one after the other,"
     console.print(f"Retraining {what} on {', '.join(TRAINED_ON)}; the test part is read once, at the end.")
@@ -117,11 +119,13 @@ def _unfinished(folder: SearchFolder, state: State) -> str:
     settings, records = folder.settings(), folder.records().all()
     if settings.alone:
         done = sum(len(record.history) for record in records)
-        what = f"this training is {state} after {done} of {settings.max_epochs} epochs."
+        what = f"this training is {state} after {done} of {count(settings.max_epochs, 'epoch')}."
     else:
         done = sum(record.outcome is not None for record in records)
-        of = "" if settings.allowance.trials is None else f" of {settings.allowance.trials}"
-        what = f"this search is {state} after {done}{of} trials."
+        trials = settings.allowance.trials
+        what = f"this search is {state} after {count(done, 'trial')}."
+        if trials is not None:
+            what = f"this search is {state} after {done} of {count(trials, 'trial')}."
     go_on = "" if state is State.RUNNING else f" Go on with it:  {settings.resume_command}"
     return f"Note: {what}{go_on}"
 

@@ -184,7 +184,7 @@ def test_how_a_trial_ended_is_one_line_in_plain_words(
         driven.end(0, outcome, error)
     (line,) = out.getvalue().splitlines()
     assert line.startswith(f"trial   0  {said}  plain_cnn, lr ")
-    assert line.endswith(", 2 s")
+    assert line.endswith(", 2.0 s")
 
 
 def test_stopped_and_diverged_trials_say_after_which_epoch(driven: Engine, out: io.StringIO) -> None:
@@ -239,7 +239,7 @@ def test_the_main_settings_are_those_that_the_space_varies() -> None:
         optim={"lr": 0.00213456},
         freeze={"epoch": 3},
     )
-    assert main_settings(record(made, [0.5])) == "plain_cnn, lr 0.00213, 3 epochs frozen"
+    assert main_settings(record(made, [0.5])) == "plain_cnn, lr 0.00213, epochs frozen: 3"
     assert main_settings(record(trial(0), [0.5])) == "plain_cnn"
 
 

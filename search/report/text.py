@@ -71,6 +71,6 @@ def value(thing: Any) -> str:
     return number(thing) if isinstance(thing, int | float) else str(thing)
 
 
-def count(n: int, noun: str, plural: str | None = None) -> str:
-    """`1 trial`, `16 trials`, `2 classes`."""
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+def count(n: float, noun: str, plural: str | None = None) -> str:
+    """`1 trial`, `16 trials`, `2 classes`, `0.5 CPUs`."""
+    return f"{n:,.12g} {noun if n == 1 else plural or noun + 's'}"

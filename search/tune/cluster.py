@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import ray
 
+from search.report.text import count
 from spaces.errors import InputError
 
 DEFAULT_PORT = 6379  # of `ray start --head`
@@ -128,7 +129,7 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
     types = sorted(name for name in ray.cluster_resources() if name.startswith("accelerator_type:"))
     cluster = Cluster("", nodes, tuple(types), joined=bool(joined))
     where = ray.get_runtime_context().gcs_address
-    what = f"{len(nodes)} node{'s' * (len(nodes) != 1)}, {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs"
+    what = f"{count(len(nodes), 'node')}, {count(cluster.cpus, 'CPU')}, {count(cluster.gpus, 'GPU')}"
     verb = "joined the Ray cluster at" if joined else "started Ray on this machine,"
     return replace(cluster, description=f"{verb} {where}: {what}")
 

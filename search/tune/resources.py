@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from search.allowance import Allowance, EndedBy
 from search.packing import Kind, Measured, form, kind, together
+from search.report.text import count
 from search.settings import Settings
 from search.trials import Trial
 from search.tune.cluster import Cluster, ClusterError
@@ -69,11 +70,11 @@ class Resources:
     def described(self) -> Iterator[str]:
         """For people, in lines."""
         worker, workers = self.worker, self.workers
-        each = f"{workers} worker{'s' * (workers != 1)} of {worker.cpus:g} CPUs and {worker.gpus:g} GPUs"
+        each = f"{count(workers, 'worker')} of {count(worker.cpus, 'CPU')} and {count(worker.gpus, 'GPU')}"
         if not self.measured:
-            yield f"{self.concurrency} trials at a time, each with {each}."
+            yield f"{count(self.concurrency, 'trial')} at a time, each with {each}."
             return
-        yield f"Up to {self.concurrency} trials at a time, each with a GPU or a part of one:"
+        yield f"Up to {count(self.concurrency, 'trial')} at a time, each with a GPU or a part of one:"
         for (name, size_px), known in sorted(self.measured.items()):
             trials, rate = self.together(known.cost), known.cost.images_per_s
             yield f"  {name} at {size_px} px: {trials} on a GPU ({rate:,.0f} pictures/s alone, or more)"
@@ -117,11 +118,14 @@ def share(cluster: Cluster, settings: Settings) -> Resources:
     cpus = settings.cpus_per_trial or _cpus_a_worker(cluster, settings, gpus)
     fits = cluster.room(cpus, gpus) // workers
     if fits < 1:
-        nodes = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in cluster.nodes)
+        nodes = ", ".join(
+            f"{count(node.cpus, 'CPU')} and {count(node.gpus, 'GPU')}" for node in cluster.nodes
+        )
+        each = f"{count(cpus, 'CPU')} and {count(gpus, 'GPU')}"
         raise ClusterError(
-            f"a trial asks for {workers} x ({cpus:g} CPUs and {gpus:g} GPUs), each on one node, and the "
-            f"nodes of Ray have: {nodes}. Lower --workers-per-trial, --cpus-per-trial or --gpus-per-trial, "
-            "or join a larger cluster with --ray."
+            f"a trial asks for {workers} x ({each}), each on one node, and the nodes of "
+            f"Ray have: {nodes}. Lower --workers-per-trial, --cpus-per-trial or --gpus-per-trial, or "
+            "join a larger cluster with --ray."
         )
     concurrency = min(fits, _trials(settings), settings.concurrency or fits)
     return Resources(concurrency, Slot(cpus, gpus), workers)
