@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from yaml.representer import SafeRepresenter
+
 from search.report import facts, style, text
 from search.report.facts import SearchView
 from search.trials import TrialRecord
@@ -19,6 +21,7 @@ from spaces.yaml_files import dump_yaml
 
 CURVES = {"accuracy": "accuracy", "loss": "loss"}
 """What is drawn of one trial, training against validation: the end of its metrics' names, and its title."""
+_NUMBERS = SafeRepresenter()
 HEIGHT = 230
 """Of a trial's figure, in CSS pixels."""
 
@@ -91,17 +94,25 @@ def trial_lines(record: TrialRecord, search: str) -> list[str]:
     lines = [about, f"epochs: {trial.epochs}", f"seed: {trial.seed}", "recipe:"]
     for section, fields in trial.recipe.items():
         if not isinstance(fields, dict) or not fields:
-            lines += _entry(section, json.dumps(fields), indent=2)
+            lines += _entry(section, fields, indent=2)
             continue
         lines.append(f"  {section}:")
         for name, value in fields.items():
-            lines += _entry(name, json.dumps(value), indent=4)
+            lines += _entry(name, value, indent=4)
     return lines
 
 
+def _entry(name: str, value: Any, indent: int) -> list[str]:
+    """One field of a recipe."""
+    if isinstance(value, float):  # there are many different ones, and YAML is slow to write
+        (line,) = _dumped(name, "0", indent)
+        return [line[:-1] + _NUMBERS.represent_float(value).value]
+    return _dumped(name, json.dumps(value), indent)
+
+
 @lru_cache(maxsize=100_000)
-def _entry(name: str, value_json: str, indent: int) -> list[str]:
-    """One field of a recipe. Most fields have the same value in most trials, and YAML is slow to write."""
+def _dumped(name: str, value_json: str, indent: int) -> list[str]:
+    """A field whose value comes again and again, as most do."""
     dumped = dump_yaml({name: json.loads(value_json)})
     return [" " * indent + line for line in dumped.rstrip("\n").split("\n")]
 

@@ -68,5 +68,13 @@ def pareto_front(points: Sequence[Sequence[float]]) -> list[bool]:
 
     Equal points are on it together.
     """
-    array = np.asarray(points, dtype=float)
-    return [not ((array >= point).all(axis=1) & (array > point).any(axis=1)).any() for point in array]
+    if not points:
+        return []
+    array, on_front = np.asarray(points, dtype=float), [False] * len(points)
+    front = array[:0]
+    for place in np.lexsort(-array.T[::-1]):  # what is better somewhere, and nowhere worse, comes before
+        point = array[place]
+        on_front[place] = not ((front >= point).all(axis=1) & (front > point).any(axis=1)).any()
+        if on_front[place]:
+            front = np.vstack([front, point])
+    return on_front
