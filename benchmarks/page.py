@@ -3,9 +3,10 @@
     python benchmarks/page.py [--trials 16 1000 10000] [--epochs 25] [--opens 3]        (about three minutes)
 
 A search of the space `scratch` that never ran: random recipes, each with a curve of as many epochs, on
-four nodes of two GPUs; every seventh trial failed with a traceback. *Built* is the folder's page and table,
-from the records in memory. The file is opened in headless Chromium of 1280 x 900 pixels: *table* is when
-the table can be read, sorted and filtered, *figures* when those in view are drawn, *all* when all are; the
+four nodes of two GPUs; every seventh trial failed with a traceback. *Read* is its `records.jsonl`, *built*
+the folder's page and tables from what was read. The file is opened in headless Chromium of 1280 x 900
+pixels: *table* is when the table can be read, sorted and filtered, *figures* when those in view are drawn,
+too: the page is ready then; *all* is when all figures are, drawn while the page can be used. They are the
 best of so many openings, each in a new page. In brackets are processor seconds, of the building process or
 of the page's main thread: on a busy machine they say more.
 """
@@ -13,12 +14,16 @@ of the page's main thread: on a busy machine they say more.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -26,6 +31,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1]))  # scripts are run from anywhere, and are not installed
 
 from benchmarks.quality.random_params import random_params
+from search.records import read
 from search.report.facts import SearchView
 from search.report.page import write_leaderboard
 from search.trials import METRICS, Epoch, Outcome, Trial, TrialRecord
@@ -52,21 +58,41 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--opens", type=int, default=3)
     options = parser.parse_args()
-    print("| trials | MB | built, s | table, s | figures, s | all, s |\n|---|---|---|---|---|---|")
+    print("| trials | MB | read, s | built, s | table, s | figures, s | all, s |\n" + 7 * "|---" + "|")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for trials in options.trials:
             view = search(trials, options.epochs)
-            started, before = time.perf_counter(), time.process_time()
-            page = write_leaderboard(Path(folder), view)
-            built = f"{time.perf_counter() - started:.1f} ({time.process_time() - before:.1f})"
+            store(view.records, Path(folder) / "records.jsonl")
+            records, reading = timed(read, Path(folder) / "records.jsonl")
+            view = replace(view, records=records.all())
+            page, building = timed(write_leaderboard, Path(folder), view)
             opened = [open_page(chromium, page) for _ in range(options.opens)]
             seconds = [f"{wall:.1f} ({cpu:.1f})" for wall, cpu in map(min, zip(*opened, strict=True))]
-            print(
-                f"| {trials:,} | {page.stat().st_size / 1e6:.1f} | {built} | {' | '.join(seconds)} |",
-                flush=True,
-            )
+            cells = [f"{trials:,}", f"{page.stat().st_size / 1e6:.1f}", reading, building, *seconds]
+            print(f"| {' | '.join(cells)} |", flush=True)
         chromium.close()
+
+
+T = TypeVar("T")
+
+
+def timed(work: Callable[..., T], *given: object) -> tuple[T, str]:
+    """What comes of it, and its seconds, those of the processor in brackets."""
+    started, before = time.perf_counter(), time.process_time()
+    done = work(*given)
+    return done, f"{time.perf_counter() - started:.1f} ({time.process_time() - before:.1f})"
+
+
+def store(records: list[TrialRecord], path: Path) -> None:
+    """Records as a search writes them."""
+    with path.open("w", encoding="utf-8") as file:
+        for record in records:
+            events = [{"event": "trial", "trial": asdict(record.trial), "time": record.started}]
+            events += [{"event": "epoch", **asdict(epoch)} for epoch in record.history]
+            end = {"trial": record.number, "outcome": record.outcome, "error": record.error}
+            events += [{"event": "end", **end, "traceback": record.traceback, "time": record.ended}]
+            file.writelines(json.dumps(event) + "\n" for event in events)
 
 
 def search(trials: int, epochs: int) -> SearchView:

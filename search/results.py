@@ -67,6 +67,7 @@ def view(
         formers=folder.read_json(formers) if formers.exists() else (),
         environment=folder.read_json(ran_on) if ran_on.exists() else {},
         rematch_runs=rematch.all(),
+        rematch_s=rematch.elapsed_s,
         read=time.time(),
         every_s=every_s,
     )

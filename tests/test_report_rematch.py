@@ -179,6 +179,11 @@ def test_of_a_rematch_that_still_runs_every_run_is_told_with_its_score_so_far() 
     assert page.count("<td>running</td>") == 2
 
 
+def test_the_time_of_the_rematch_is_told_apart_from_that_of_the_trials() -> None:
+    view = replace(synthetic_view(), elapsed_s=600.0, rematch_s=120.0)
+    assert ", in 8\u00a0min, and 2\u00a0min for the rematch." in facts.summary(view).sentences[0]
+
+
 def test_when_there_is_a_verdict_the_runs_are_told_no_more() -> None:
     view = played(0.8, 0.7)
     assert facts.rematch_runs(replace(view, rematch_runs=runs_of(view, Outcome.COMPLETE))) is None

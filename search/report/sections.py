@@ -171,9 +171,10 @@ class Sections:
             return None
         starts = sorted(stint.start_s for stint in self.stints)[-facts.MOST_DRAWN :]
         shown = [stint for stint in self.stints if stint.start_s >= starts[0]]
-        if len(shown) < len(self.stints):
-            self.timeline_from = f" The last {len(shown):,} of {len(self.stints):,} bars are drawn."
-        return self.charts.add("timeline", "", timeline.timeline(shown, self._palette))
+        if len(shown) == len(self.stints):
+            return self.charts.add("timeline", "", timeline.timeline(shown, self._palette))
+        self.timeline_from = f" The last {len(shown):,} of {len(self.stints):,} bars are drawn."
+        return self.charts.add("timeline", "", timeline.timeline(shown, self._palette, starts[0]))
 
     def _ladder(self) -> Chart | None:
         shown = [arrival for arrival in self.arrivals if arrival.trial in self._drawn]

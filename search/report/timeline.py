@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from search.report import text
 from search.report.facts import Stint
-from search.report.style import brief, empty_figure, label, time_unit
+from search.report.style import MANY, brief, empty_figure, label, time_unit
 
 LANE_PX, NARROW_PX = 24, 12
 MANY_LANES = 24
@@ -17,8 +17,8 @@ WAITING = "rgba(0,0,0,0.62)"
 """Over the colour of any family, on a light and on a dark page."""
 
 
-def timeline(found: Sequence[Stint], palette: dict[str, str]) -> go.Figure:
-    """A bar a stint from its first epoch to its last, in lanes by node and device.
+def timeline(found: Sequence[Stint], palette: dict[str, str], first_s: float = 0.0) -> go.Figure:
+    """A bar a stint from its first epoch to its last, in lanes by node and device, from a moment on.
 
     The dark part at the beginning of a bar is as long as the stint waited for data in all.
     """
@@ -27,6 +27,7 @@ def timeline(found: Sequence[Stint], palette: dict[str, str]) -> go.Figure:
     height = 70 + len(rows) * (LANE_PX if len(rows) < MANY_LANES else NARROW_PX)
     trials = text.count(len({stint.trial for stint in found}), "trial")
     figure = empty_figure(height, f"When {trials} trained on which device", x=f"{unit} of searching")
+    gap = 0.0 if len(found) > MANY else 1.0
     for family, colour in palette.items():
         members = [stint for stint in found if stint.family == family]
         if members:
@@ -37,7 +38,7 @@ def timeline(found: Sequence[Stint], palette: dict[str, str]) -> go.Figure:
                 [stint.end_s - stint.start_s for stint in members],
                 size,
                 name=label(family),
-                marker={"color": colour},
+                marker={"color": colour, "line": {"width": gap}},
             )
     waited = [stint for stint in found if stint.waited_s]
     _add_bars(
@@ -47,7 +48,7 @@ def timeline(found: Sequence[Stint], palette: dict[str, str]) -> go.Figure:
         [stint.waited_s or 0.0 for stint in waited],
         size,
         name="waiting for data",
-        marker={"color": WAITING},
+        marker={"color": WAITING, "line": {"width": 0}},
     )
     first = {(node, device): row for (node, device, lane), row in rows.items() if lane == 0}
     figure.update_yaxes(
@@ -56,7 +57,7 @@ def timeline(found: Sequence[Stint], palette: dict[str, str]) -> go.Figure:
         range=[len(rows) - 0.4, -0.6],
         showgrid=False,
     )
-    figure.update_xaxes(rangemode="tozero")
+    figure.update_xaxes(range=[first_s / size, max(stint.end_s for stint in found) / size])
     figure.update_layout(barmode="overlay", bargap=0.18)
     return figure
 

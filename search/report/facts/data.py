@@ -46,7 +46,7 @@ def data_facts(view: SearchView) -> DataFacts | None:
     ignored = data.get("ignored", {})
     return DataFacts(
         source=str(view.settings.get("data") or "the built-in demo"),
-        layout=str(data.get("layout", "")),
+        layout=str(data.get("layout", "")) if view.settings.get("data") else "",
         parts=[part for part in PARTS if any(row.get(part) for row in counts.values())],
         counts=dict(sorted(counts.items(), key=lambda item: (-sum(item[1].values()), item[0]))),
         skipped=[(entry["file"], entry["reason"]) for entry in data.get("skipped", [])],

@@ -162,8 +162,10 @@ def _searched(view: SearchView) -> str:
     workers = view.settings.get("concurrency")
     beside = f", {workers} at a time" if workers and workers > 1 else ""
     seed = f", seed {view.settings['seed']}" if view.settings.get("seed") is not None else ""
+    took = text.duration(view.elapsed_s - view.rematch_s)
+    took += f", and {text.duration(view.rematch_s)} for the rematch" if view.rematch_s else ""
     return (
-        f"{tried} of {kinds}{where}{by}{upto}{beside}{seed}, in {text.duration(view.elapsed_s)}."
+        f"{tried} of {kinds}{where}{by}{upto}{beside}{seed}, in {took}."
         if view.records
         else f"No trial has started{where}{upto}{seed}."
     )
@@ -228,9 +230,8 @@ def _caveat(view: SearchView, best: TrialRecord) -> str:
     if view.alone:
         return f"{short}The validation part was watched on the way: the number to trust is the test score."
     if view.rematch is not None:
-        return (
-            f"{short}The number to trust is the test score of the retrained model; until then, the rematch's."
-        )
+        until = "." if view.model else "; until then, the rematch's."
+        return f"{short}The number to trust is the test score of the retrained model{until}"
     return (
         f"{short}Validation scores steered the search and flatter its best trials a little; the number to "
         "trust is the test score of the retrained model."

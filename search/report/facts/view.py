@@ -27,7 +27,7 @@ class SearchView:
     state: str
     """`running`, `finished`, `interrupted` (by its user) or `cut off` (its driver died)."""
     elapsed_s: float
-    """Seconds that drivers have spent on the search, over all sessions."""
+    """Seconds that drivers have spent on the search, over all sessions, the rematch included."""
     data: dict[str, Any]
     """The report of `trainables.data.dataset.prepare`; any key may lack."""
     sessions: Sequence[tuple[float, float]] = ()
@@ -59,6 +59,8 @@ class SearchView:
     """What it ran on: `environment.json`; empty where there is none."""
     rematch_runs: Sequence[TrialRecord] = ()
     """The runs of the rematch so far; the `source` of each is its contender's number."""
+    rematch_s: float = 0.0
+    """Seconds of `elapsed_s` that were the rematch's."""
     every_s: float = 0.0
     """How often the page is written while the search runs; 0: just once."""
     objectives: Objectives | None = None

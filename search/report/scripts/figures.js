@@ -41,9 +41,11 @@ function noteZoom(id, changes) {
   }
 }
 
-/* Words in cells have the page's colour; plotly's own choice does not know what is behind a figure. */
-function written(trace) {
-  return trace.texttemplate ? { ...trace, textfont: { ...trace.textfont, color: colour("--ink") } } : trace;
+/* Words in cells, and the gaps between bars, have the page's colours: plotly does not know what is behind it. */
+function suited(trace) {
+  if (trace.texttemplate) return { ...trace, textfont: { ...trace.textfont, color: colour("--ink") } };
+  if (trace.type !== "bar") return trace;
+  return { ...trace, marker: { ...trace.marker, line: { width: 1, ...trace.marker.line, color: colour("--card") } } };
 }
 
 function draw(place) {
@@ -52,7 +54,7 @@ function draw(place) {
     responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover",
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d", "zoom2d"],
   };
-  Plotly.react(place, figure.data.map(written), zoomed(themed(figure.layout), zooms[place.id]), config);
+  Plotly.react(place, figure.data.map(suited), zoomed(themed(figure.layout), zooms[place.id]), config);
   for (const drawing of place.querySelectorAll("svg.main-svg")) drawing.ariaHidden = "true"; // its words say it
   if (place.dataset.drawn) return;
   place.dataset.drawn = "yes";
