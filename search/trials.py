@@ -185,7 +185,9 @@ class TrialRecord:
 
     def kept(self, until: int | None = None) -> Epoch:
         """The epoch whose weights the training comes out with, or would have, had it ended after `until`."""
-        history = [epoch for epoch in self.history if until is None or epoch.epoch <= until]
+        history = self.history
+        if until is not None:
+            history = [epoch for epoch in history if epoch.epoch <= until]
         keep = self.trial.recipe.get("keep", "last")
         return history[kept_place([epoch.metrics for epoch in history], keep)]
 
@@ -209,10 +211,10 @@ def kept_place(history: Sequence[Mapping[str, float]], keep: str) -> int:
         keep: The recipe's: the last one, or the first of those with the lowest validation loss. Where
             nothing was validated, there is no best.
     """
-    losses = [metrics.get("val_loss", math.inf) for metrics in history]
-    if keep == "last" or min(losses) == math.inf:
+    if keep == "last":
         return len(history) - 1
-    return losses.index(min(losses))
+    losses = [metrics.get("val_loss", math.inf) for metrics in history]
+    return len(history) - 1 if min(losses) == math.inf else losses.index(min(losses))
 
 
 def ranked(records: list[TrialRecord], metric: Metric) -> list[TrialRecord]:

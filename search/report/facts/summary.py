@@ -105,6 +105,11 @@ def _leader(view: SearchView, best: TrialRecord) -> Leader | None:
     objectives = view.objectives.said(best) if view.objectives else ""
     played = rematch(view)
     won = played.winner if played else None
+    if won:
+        cost += (
+            f", {text.amount(won.parameters)} parameters, {text.number(won.latency_ms)}\u00a0ms a picture, "
+            f"{text.duration(won.epoch_s)} an epoch in the rematch"
+        )
     return Leader(best.number, family(best), score, setting_values(best, paths), cost, objectives, won)
 
 
