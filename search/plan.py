@@ -209,8 +209,8 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
     if report["skipped"]:
         lines.append(("skipped", f"{text.count(len(report['skipped']), 'file')} that cannot be decoded"))
     lines += [
-        ("left out", f"class {entry['class']}: {text.count(entry['pictures'], 'picture')} ({entry['reason']})")
-        for entry in report["left_out"]
+        ("left out", f"class {one['class']}: {text.count(one['pictures'], 'picture')} ({one['reason']})")
+        for one in report["left_out"]
     ]
     sampled = [parameter for parameter in plan.space.parameters if parameter.path != "model.name"]
     lines += [
@@ -225,8 +225,8 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         ),
         (
             "trials",
-            f"up to {text.count(settings.max_epochs, 'epoch')} each, suggested by {settings.sampler}, ranked by "
-            f"{settings.scored_by.name}, seed {settings.seed}",
+            f"up to {text.count(settings.max_epochs, 'epoch')} each, suggested by {settings.sampler}, "
+            f"ranked by {settings.scored_by.name}, seed {settings.seed}",
         ),
         *([("objectives", settings.all_objectives.definition)] if settings.objectives else []),
         ("budget", _said_budget(settings)),

@@ -9,6 +9,7 @@ import pytest
 
 from search.allowance import Allowance, EndedBy
 from search.folder import State
+from search.policy.sampler_names import SAMPLERS
 from search.report import facts
 from search.report.page import page_text
 from search.results import view
@@ -57,7 +58,7 @@ def test_the_settings_are_told_as_they_were_given() -> None:
     allowance = Allowance(trials=40, time_s=3600.0)
     found = lines(settings=settings.model_dump(), limits=allowance.limits, ended_by=EndedBy.TIME)
     assert found == {
-        "suggested by": ["tpe: for any space, and most of all one with conditions"],
+        "suggested by": [f"tpe: {SAMPLERS['tpe']}"],
         "stopped at": [
             "1, 3, 10 and 32 of 100 passes: one in 3 goes on, and what is expected to end among the best"
         ],

@@ -81,7 +81,7 @@ def _staircases(
 
 
 def _empty(x: str, y: str, metric: Metric) -> go.Figure:
-    figure = empty_figure(height=HEIGHT, x=x, y=y, metric=metric.name)
+    figure = empty_figure(HEIGHT, f"The {y} over {x}, a line for each search", x, y, metric.name)
     figure.update_layout(margin_r=30)  # for the numbers at the ends
     return figure
 

@@ -119,7 +119,8 @@ def winners(found: Mapping[int, Contender], metric: Metric, names: Mapping[int, 
 
 def _rows_figure(rows: int, title: str, metric: Metric) -> go.Figure:
     """A figure whose x axis is the metric's."""
-    figure = empty_figure(height=80 + ROW_PX * rows, x=title)
+    words = f"{title}, a row for each of {text.count(rows, 'search', 'searches')}"
+    figure = empty_figure(80 + ROW_PX * rows, words, x=title)
     if text.is_share(metric.name):
         figure.update_xaxes(tickformat=SHARE)
     elif text.is_log(metric.name):

@@ -5,6 +5,12 @@ const ARRAYS = {
   f4: Float32Array, f8: Float64Array,
 };
 
+function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
 /* A list as plotly's JSON has it: plain, or packed. */
 function unpacked(list) {
   if (!list?.bdata) return list ?? [];

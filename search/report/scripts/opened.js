@@ -1,12 +1,6 @@
 /* What opens under a trial's row: error, recipe, learning curves. Made when it is first opened. */
 let openedData = null;
 
-function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
-
 function trialDetails(trial, colour) {
   openedData ??= JSON.parse(document.getElementById("opened").textContent);
   const lines = (places) => places.map((place) => openedData.lines[place]).join("\n");

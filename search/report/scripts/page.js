@@ -1,7 +1,7 @@
 /* Links to sections and trials, tabs, the change between light and dark. */
-for (const heading of document.querySelectorAll("main > section[id] > h2")) {
-  const link = element("a", { href: `#${heading.parentNode.id}`, textContent: heading.textContent });
-  document.getElementById("contents").append(link);
+const contents = document.getElementById("contents");
+for (const heading of contents ? document.querySelectorAll("main > section[id] > h2") : []) {
+  contents.append(element("a", { href: `#${heading.parentNode.id}`, textContent: heading.textContent }));
 }
 for (const link of document.querySelectorAll("a[data-trial]")) {
   link.addEventListener("click", (event) => {
