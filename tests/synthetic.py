@@ -88,6 +88,7 @@ def synthetic_data() -> dict[str, Any]:
             {"class": "otto", "pictures": 4, "reason": "fewer than 10 pictures"},
         ],
         "ignored": {"count": 1, "examples": ["notes.txt (not a picture)"]},
+        "groups": {"count": 41, "pictures": 97},
         "duplicates": {"copies": 23, "sets": [], "in_two_classes": 0, "dropped": []},
     }
 

@@ -397,6 +397,17 @@ def test_a_training_picture_that_is_also_in_the_given_test_part_is_dropped(
     assert sum(report["counts"]["a"].values()) == 29
 
 
+def test_groups_of_several_pictures_are_counted(tmp_path: Path, cache_dir: Path) -> None:
+    data = class_folders(tmp_path / "data", {"a": 30, "b": 30})
+    groups = {"a/0": "one", "a/1": "one", "a/2": "one", "b/0": "two", "b/1": "two", "b/2": "alone"}
+    rows = [f"{name}/{i}.png,{name},{groups.get(f'{name}/{i}', '')}" for name in "ab" for i in range(30)]
+    (data / "manifest.csv").write_text("path,label,group\n" + "\n".join(rows))
+    done = prepared(data / "manifest.csv", cache_dir)
+    assert done.report["groups"] == {"count": 2, "pictures": 5}
+    parts = done.split[done.split["group"] != ""].groupby("group")["part"].nunique()
+    assert (parts == 1).all()
+
+
 def test_groups_too_large_to_divide_are_refused(tmp_path: Path, cache_dir: Path) -> None:
     data = class_folders(tmp_path / "data", {"a": 20, "b": 20})
     rows = [f"{path.relative_to(data)},{path.parent.name},scene" for path in data.rglob("*.png")]

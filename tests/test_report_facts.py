@@ -337,6 +337,7 @@ def test_the_data_facts_add_up_to_the_counts():
     assert data.totals == frame.sum().to_dict()
     assert next(iter(data.counts)) == frame.sum(axis=1).idxmax()
     assert data.skipped[1] == (f"moe/{HOSTILE}.png", "not a picture")
+    assert (data.groups, data.grouped) == (41, 97)
     assert data.left_out[0] == ("disco_stu", 7, "fewer than 10 pictures")
 
 

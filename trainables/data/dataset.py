@@ -50,8 +50,8 @@ def prepare(
     """Lists, decodes (once a node) and splits the pictures of a source.
 
     The report holds: `layout`; `fingerprint` (identity of the content: files, pixels, classes, groups and
-    given parts, but neither times nor the place); `pictures`; `counts` {class: {part: pictures}}; `skipped`
-    [{file, reason}]; `left_out` [{class, pictures, reason}]; `ignored` {count, examples}; `duplicates`
+    given parts, but neither times nor the place); `pictures`; `counts` {class: {part: pictures}}; `groups`
+    {count, pictures}: groups of several pictures, and pictures in them; `skipped` [{file, reason}]; `left_out` [{class, pictures, reason}]; `ignored` {count, examples}; `duplicates`
     {copies, sets (examples), in_two_classes, dropped}: how many pictures have the pixels of an earlier one,
     which, how many sets of them contradict each other, and which files the split leaves out because they
     belong together with one that was given to a later part.
@@ -105,6 +105,7 @@ def prepare(
             name: {part: int(((split["class"] == name) & (split["part"] == part)).sum()) for part in PARTS}
             for name in listing.classes
         },
+        "groups": _groups(split),
         "skipped": [{"file": file, "reason": reason} for file, reason in sorted(skipped.items())],
         "left_out": left_out,
         "ignored": {"count": len(listing.ignored), "examples": listing.ignored[:_EXAMPLES]},
@@ -148,6 +149,12 @@ def _leave_out(
 def _fingerprint(files: pd.DataFrame) -> str:
     rows = files.sort_values("file")[["file", "hash", "class", "group", "part"]].to_numpy().tolist()
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _groups(split: pd.DataFrame) -> dict[str, int]:
+    """Groups of several pictures, and the pictures in them."""
+    sizes = split["group"][split["group"] != ""].value_counts()
+    return {"count": int((sizes > 1).sum()), "pictures": int(sizes[sizes > 1].sum())}
 
 
 def _duplicates(files: pd.DataFrame, split: pd.DataFrame) -> dict[str, Any]:

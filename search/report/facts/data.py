@@ -25,6 +25,10 @@ class DataFacts(NamedTuple):
     ignored: int
     """Files and folders that were passed over because they are no labelled pictures."""
     ignored_examples: list[str]
+    groups: int
+    """Groups of several pictures, each wholly in one part."""
+    grouped: int
+    """Pictures in them."""
     copies: int
     """Pictures with the very pixels of an earlier one; they share its part."""
 
@@ -43,7 +47,7 @@ def data_facts(view: SearchView) -> DataFacts | None:
     counts: dict[str, dict[str, int]] = data.get("counts", {})
     if not counts:
         return None
-    ignored = data.get("ignored", {})
+    ignored, groups = data.get("ignored", {}), data.get("groups", {})
     return DataFacts(
         source=str(view.settings.get("data") or "the built-in demo"),
         layout=str(data.get("layout", "")) if view.settings.get("data") else "",
@@ -53,5 +57,7 @@ def data_facts(view: SearchView) -> DataFacts | None:
         left_out=[(entry["class"], entry["pictures"], entry["reason"]) for entry in data.get("left_out", [])],
         ignored=ignored.get("count", 0),
         ignored_examples=ignored.get("examples", []),
+        groups=groups.get("count", 0),
+        grouped=groups.get("pictures", 0),
         copies=data.get("duplicates", {}).get("copies", 0),
     )
