@@ -51,10 +51,11 @@ def prepare(
 
     The report holds: `layout`; `fingerprint` (identity of the content: files, pixels, classes, groups and
     given parts, but neither times nor the place); `pictures`; `counts` {class: {part: pictures}}; `groups`
-    {count, pictures}: groups of several pictures, and pictures in them; `skipped` [{file, reason}]; `left_out` [{class, pictures, reason}]; `ignored` {count, examples}; `duplicates`
-    {copies, sets (examples), in_two_classes, dropped}: how many pictures have the pixels of an earlier one,
-    which, how many sets of them contradict each other, and which files the split leaves out because they
-    belong together with one that was given to a later part.
+    {count, pictures}: groups of several pictures, and pictures in them; `skipped` [{file, reason}];
+    `left_out` [{class, pictures, reason}]; `ignored` {count, examples}; `duplicates` {copies, sets
+    (examples), in_two_classes, dropped}: how many pictures have the pixels of an earlier one, which, how many
+    sets of them contradict each other, and which files the split leaves out because they belong together with
+    one that was given to a later part.
 
     Args:
         source: See `sources.LAYOUTS`.
