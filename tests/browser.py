@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 DRAWN = (
     "[...document.querySelectorAll('.chart')]"
@@ -76,3 +77,12 @@ class Opened:
     def trials(self) -> list[int]:
         """The trials in the table, from its top."""
         return [int(row[1]) for row in self.table()]
+
+    def faults(self) -> list[str]:
+        """What axe-core finds that is more than a matter of taste, with the places."""
+        found = Axe().run(self.page).response["violations"]
+        return [
+            f"{fault['id']} ({fault['impact']}): {[node['target'] for node in fault['nodes']]}"
+            for fault in found
+            if fault["impact"] in ("moderate", "serious", "critical")
+        ]

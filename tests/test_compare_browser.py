@@ -101,3 +101,13 @@ def test_a_click_on_a_line_leads_to_the_row_of_its_search(page: Path, browser: A
     )
     assert opened.page.evaluate("document.activeElement.id") == "search-2"
     assert opened.troubles == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(page: Path, browser: Any, scheme: str) -> None:
+    opened = Opened(browser, page, color_scheme=scheme)
+    for folded in opened.page.locator("summary").all():
+        folded.press("Enter")
+    assert opened.faults() == []
+    labels = opened.page.locator(".chart").evaluate_all("(charts) => charts.map((chart) => chart.ariaLabel)")
+    assert all(len(label) > 20 for label in labels)

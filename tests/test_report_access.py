@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from search.report.page import write_leaderboard
 from search.trials import Outcome
@@ -29,16 +28,6 @@ FOCUS = """(() => {
 })()"""
 
 
-def _faults(opened: Opened) -> list[str]:
-    """What axe-core finds that is more than a matter of taste, with the places."""
-    found = Axe().run(opened.page).response["violations"]
-    return [
-        f"{fault['id']} ({fault['impact']}): {fault['help']}: {[node['target'] for node in fault['nodes']]}"
-        for fault in found
-        if fault["impact"] in ("moderate", "serious", "critical")
-    ]
-
-
 def _unfolded(opened: Opened) -> None:
     """Opens all that can be opened, and the rows of the winner and of a trial that failed."""
     opened.page.locator("td.open button").first.press("Enter")
@@ -54,7 +43,7 @@ def test_axe_finds_nothing_on_a_page_with_all_sections(
 ) -> None:
     opened = Opened(browser, write_leaderboard(tmp_path, whole_view(20)), width=width, color_scheme=scheme)
     _unfolded(opened)
-    assert _faults(opened) == []
+    assert opened.faults() == []
     assert opened.page.evaluate("document.documentElement.scrollWidth") == width
     assert opened.troubles == []
     assert opened.outside() == []
@@ -64,7 +53,7 @@ def test_axe_finds_nothing_on_a_page_with_all_sections(
     "view", [ODD["nothing started"], ODD["still running"], *ALONE.values()], ids=["none", "running", *ALONE]
 )
 def test_axe_finds_nothing_on_the_page_of_an_odd_search(tmp_path: Any, browser: Any, view: Any) -> None:
-    assert _faults(Opened(browser, write_leaderboard(tmp_path, view))) == []
+    assert Opened(browser, write_leaderboard(tmp_path, view)).faults() == []
 
 
 def test_every_section_fits_a_phone_and_wide_tables_scroll_within_themselves(
