@@ -44,7 +44,10 @@ def refuse_changes(folder: SearchFolder, plan: Plan) -> None:
 
 
 def _refuse_what_is_used_up(folder: SearchFolder, allowed: Allowance) -> None:
-    """Makes sure that limits which are asked for anew are not below what is used already."""
+    """Makes sure that limits which are asked for anew are not below what is used already.
+
+    GPU hours are not looked at: what a trial reserves is known only where Ray is.
+    """
     records, before = folder.records(), folder.settings().allowance
     trials = len(records.trials)
     passes = sum(record.passes for record in records.trials.values())

@@ -162,5 +162,4 @@ def write_ensemble(
         seed=None,
         seconds=round(sum(member.seconds for member in fitted), 1),
     )
-    for member in fitted:
-        forget(out, member.config)
+    forget(out)

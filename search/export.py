@@ -59,8 +59,9 @@ def add_onnx(model: Path, imports: Sequence[str] = ()) -> None:
     Raises:
         ExportError: The folder is not an exported classifier, or what was exported does not say what its
             network says.
+        FolderError: Its description or its metrics are damaged.
     """
-    from search.model_card import write_card
+    from search.model_card import card, write_card
     from trainables import export
     from trainables.export_check import export_checked
     from trainables.models.create import import_networks
@@ -69,6 +70,7 @@ def add_onnx(model: Path, imports: Sequence[str] = ()) -> None:
 
     import_networks(imports)
     classifier = export.load(model)
+    card(model, imports)  # raises where its files are damaged, before anything is written
     recipe = read_recipe(SearchFolder.read_json(model / export.DESCRIPTION_FILE)["recipe"])
     shown = sorted(path for path in (model / EXPLAINED).glob("example-*.webp") if "heat" not in path.name)
     if not shown:

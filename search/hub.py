@@ -10,7 +10,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from search.folder import METRICS_FILE
+from search.folder import METRICS_FILE, SearchFolder
 from spaces.errors import InputError
 
 SENT = (
@@ -85,6 +85,11 @@ def push(model: Path, repository: str, *, public: bool = False, imports: Sequenc
     """
     from search.model_card import CARD_FILE, card  # only now: torch takes seconds to import
 
+    if "data" not in SearchFolder.read_json(model / METRICS_FILE):
+        raise HubError(
+            f"{model} is of an earlier version, whose files may hold paths of this machine. Retrain it "
+            "into another folder (--out), and push that."
+        )
     files = {name: model / name for name in SENT if (model / name).exists()}
     sent = [CommitOperationAdd(name, file) for name, file in files.items()]
     sent.append(CommitOperationAdd(CARD_FILE, card(model, imports, repository).encode()))

@@ -10,9 +10,10 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from search.folder import METRICS_FILE, SearchFolder, write_text
+from search.folder import METRICS_FILE, FolderError, SearchFolder, write_text
 from search.report.facts.ensemble import ensemble
 from spaces.ensemble import EnsembleRecipe, read_recipe, trained_recipes
+from spaces.errors import InputError
 from spaces.recipe import Recipe
 from spaces.yaml_files import dump_yaml
 from trainables.calibration import NOT_CALIBRATED, Calibration
@@ -38,6 +39,8 @@ def write_card(model: Path, imports: Sequence[str] = ()) -> None:
 def card(model: Path, imports: Sequence[str] = (), repository: str | None = None) -> str:
     """The text of the card. Whatever names hold, they are neither markup nor metadata in it.
 
+    Of a card that is there only the licence stays.
+
     Args:
         model: Folder with `classifier.json` and `metrics.json`.
         imports: Modules that register the network, where it is the user's own.
@@ -46,6 +49,18 @@ def card(model: Path, imports: Sequence[str] = (), repository: str | None = None
     Raises:
         FolderError: One of these files is missing or damaged.
     """
+    try:
+        return _card(model, imports, repository)
+    except InputError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as fault:
+        raise FolderError(
+            f"{model}: {DESCRIPTION_FILE} or {METRICS_FILE} is damaged ({type(fault).__name__}: {fault}). "
+            "Bring it back from a copy, or retrain."
+        ) from fault
+
+
+def _card(model: Path, imports: Sequence[str], repository: str | None) -> str:
     described, metrics = (SearchFolder.read_json(model / name) for name in (DESCRIPTION_FILE, METRICS_FILE))
     recipe = read_recipe(described["recipe"])
     calibration = Calibration.model_validate(described.get("calibration", NOT_CALIBRATED))
@@ -65,13 +80,19 @@ def card(model: Path, imports: Sequence[str] = (), repository: str | None = None
         # As JSON on indented lines, which is code to Markdown: no name can end a line or become markup.
         _indented("\n".join(json.dumps(name, ensure_ascii=False) for name in classes)),
     ]
-    front = _metadata(recipe, metrics, onnx).to_yaml()
+    front = _metadata(recipe, metrics, onnx, _license(model)).to_yaml()
     # Read once more by the hub's own class, which checks the metadata.
     return str(ModelCard(f"---\n{front}\n---\n" + "\n\n".join(sections) + "\n"))
 
 
-def _metadata(recipe: Recipe, metrics: dict[str, Any], onnx: bool) -> ModelCardData:
-    """What the hub reads. The licence is for the user to choose."""
+def _license(model: Path) -> str | None:
+    """The licence that the user has written into the card that is there: it is theirs to choose."""
+    file = model / CARD_FILE
+    return ModelCard.load(file).data.license if file.exists() else None
+
+
+def _metadata(recipe: Recipe, metrics: dict[str, Any], onnx: bool, licensed: str | None) -> ModelCardData:
+    """What the hub reads."""
     scores = [
         EvalResult(
             task_type="image-classification",
@@ -86,6 +107,7 @@ def _metadata(recipe: Recipe, metrics: dict[str, Any], onnx: bool) -> ModelCardD
         for kind, name, key in (("accuracy", "Accuracy", "accuracy"), ("f1", "Macro-F1", "macro_f1"))
     ]
     return ModelCardData(
+        license=licensed,
         library_name="timm",
         pipeline_tag="image-classification",
         tags=["image-classification", "timm", "classifier-search", *(["onnx"] if onnx else [])],

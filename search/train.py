@@ -105,6 +105,10 @@ def _train(given: dict[str, Any]) -> int:
         console.print(f"Leaderboard:  {folder.page_file}")
         return NOTHING_FOUND
     say_model(console, folder, folder.model)
+    if delivery.onnx and not (folder.model / "model.onnx").exists():  # it had finished without
+        from search.export import add_onnx
+
+        add_onnx(folder.model, folder.settings().imports)
     delivery.push(console, folder.model, folder.settings().imports)
     return 0
 

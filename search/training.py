@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,8 @@ from trainables.runtime import Runtime
 from trainables.weight_files import digest
 
 PREDICTIONS_FILE = "test_predictions.csv"
+STATE_SUFFIX, DIGITS = ".checkpoint.pt", 12
+"""The file of a training's state ends so, after so many digits that tell it from other trainings."""
 
 Heard = Callable[[dict[str, float]], None]
 """Hears each epoch's metrics; see `trainables.loop.train`."""
@@ -64,8 +66,11 @@ class Fitted:
     """What it learned from."""
     history: list[dict[str, float]]
     """What each epoch reported."""
-    seconds: float
-    """Of this process alone, where the training was cut off before."""
+
+    @property
+    def seconds(self) -> float:
+        """Of all its epochs."""
+        return sum(metrics["epoch_s"] for metrics in self.history)
 
     @property
     def kept(self) -> dict[str, float]:
@@ -125,7 +130,6 @@ def fit(
         checkpoint.save(state_file)
         history.append(metrics)
 
-    started = time.perf_counter()
     model = train(
         config.recipe,
         TrainData(data.part(*parts), data.part(watched) if watched else None),
@@ -139,7 +143,7 @@ def fit(
     if diverged(history[-1]):
         state_file.unlink(missing_ok=True)
         raise DivergedError("the training diverged: its loss was no longer a finite number.")
-    return Fitted(model, config, data, tuple(parts), history, time.perf_counter() - started)
+    return Fitted(model, config, data, tuple(parts), history)
 
 
 def write_model(
@@ -186,7 +190,7 @@ def write_model(
         seed=config.seed,
         seconds=round(fitted.seconds, 1),
     )
-    forget(out, config)
+    forget(out)
 
 
 def write_folder(
@@ -262,9 +266,11 @@ def write_folder(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def forget(out: Path, config: TrialConfig) -> None:
-    """Deletes the state of a training whose model has been written."""
-    _state_file(out, config).unlink(missing_ok=True)
+def forget(out: Path) -> None:
+    """Deletes the states of trainings once a model has been written: those of its own, and of others that
+    were given up for it, such as of another seed."""
+    for path in out.parent.glob(f".{glob.escape(out.name)}.{'[0-9a-f]' * DIGITS}{STATE_SUFFIX}"):
+        path.unlink(missing_ok=True)
 
 
 def _error(test: dict[str, Any]) -> dict[str, float]:
@@ -306,8 +312,8 @@ def _require_same_weights(recipe: Recipe, before: Mapping[str, str]) -> None:
 
 def _state_file(out: Path, config: TrialConfig) -> Path:
     """Where the state of this very training is kept: of another seed, or other recorded drops, elsewhere."""
-    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]
-    return out.with_name(f".{out.name}.{digest}.checkpoint.pt")
+    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:DIGITS]
+    return out.with_name(f".{out.name}.{digest}{STATE_SUFFIX}")
 
 
 def _resume_from(path: Path) -> Checkpoint | None:

@@ -15,6 +15,7 @@ import torch
 from search import export as command
 from search import predict, retrain, train
 from search.folder import SearchFolder, State
+from search.training import forget
 from tests.fake_hub import TOKEN, FakeHub, hub
 from tests.test_commands import toy_folder
 from trainables import export_check, stranger
@@ -221,6 +222,34 @@ def test_onnx_can_be_added_to_a_model_that_is_there(
     assert changed == {model / "model.onnx", model / "README.md"}
     assert "`model.onnx`" in (model / "README.md").read_text(encoding="utf-8")
     assert hidden(model.parent) == []
+
+
+def test_a_finished_training_is_exported_to_onnx_by_a_resume(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(OWN) == 0
+    again = ["--name", "mine", "--resume", "--device", "cpu", "--onnx"]
+    for _ in range(2):
+        assert train.main(again) == 0
+        assert "nothing was trained or tested again" in capsys.readouterr().out
+        assert "`model.onnx`" in Path("results/mine/model/README.md").read_text(encoding="utf-8")
+        assert Path("results/mine/model/model.onnx").exists()
+
+
+def test_a_folder_with_damaged_metrics_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train.main(OWN) == 0
+    model = Path("results/mine/model")
+    SearchFolder.write_json(model / "metrics.json", {"data": None})
+    before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    assert command.main([str(model), "--onnx"]) == 2
+    assert "classifier.json or metrics.json is damaged" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in model.rglob("*") if path.is_file()} == before
+
+
+def test_states_that_were_given_up_for_a_model_go_with_its_own(tmp_path: Path) -> None:
+    digits, others = "0123456789ab", [".model-trial-3.0123456789ab.checkpoint.pt", ".model.x.checkpoint.pt"]
+    for name in (f".model.{digits}.checkpoint.pt", f".model.{digits[::-1]}.checkpoint.pt", *others):
+        (tmp_path / name).touch()
+    forget(tmp_path / "model")
+    assert sorted(path.name for path in tmp_path.glob(".model*")) == others
 
 
 def test_onnx_is_not_added_without_pictures_to_check_it_on(capsys: pytest.CaptureFixture[str]) -> None:

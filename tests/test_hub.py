@@ -11,6 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from search import export as command
+from search.folder import SearchFolder
 from search.hub import HubError, check_hub, push
 from tests.fake_hub import TOKEN, FakeHub, hub
 from tests.test_model_card import folder_of
@@ -158,5 +159,45 @@ def test_a_folder_that_is_no_model_is_not_pushed(
     hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main([str(tmp_path), "--push-to-hub", "me/mine"]) == 2
-    assert "classifier.json cannot be read" in capsys.readouterr().err
+    assert "metrics.json cannot be read" in capsys.readouterr().err
+    assert hub.created == []
+
+
+def test_a_model_of_before_files_were_freed_of_this_machines_paths_is_not_pushed(
+    hub: FakeHub, model: Path
+) -> None:
+    metrics = SearchFolder.read_json(model / "metrics.json")
+    del metrics["data"]
+    SearchFolder.write_json(model / "metrics.json", metrics)
+    with pytest.raises(HubError, match="is of an earlier version, whose files may hold paths"):
+        push(model, "me/mine")
+    assert hub.created == []
+
+
+def test_the_licence_that_the_user_has_chosen_is_kept(hub: FakeHub, model: Path) -> None:
+    card = model / "README.md"
+    text = card.read_text(encoding="utf-8")
+    assert ModelCard(text).data.license is None
+    card.write_text(text.replace("---\n", "---\nlicense: apache-2.0\n", 1), encoding="utf-8")
+    push(model, "me/mine")
+    assert ModelCard(hub.files["me/mine"]["README.md"].decode()).data.license == "apache-2.0"
+
+
+@pytest.mark.parametrize(
+    ("file", "faulty"),
+    [
+        ("classifier.json", {"recipe": {"model": 1}}),
+        ("classifier.json", {"recipe": None}),
+        ("classifier.json", {"classes": None}),
+        ("metrics.json", {"test": {}}),
+    ],
+)
+def test_a_damaged_file_of_a_model_is_told(
+    hub: FakeHub, model: Path, file: str, faulty: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    SearchFolder.write_json(model / file, {**SearchFolder.read_json(model / file), **faulty})
+    assert command.main([str(model), "--push-to-hub", "me/mine"]) == 2
+    error = capsys.readouterr().err
+    assert f"{model}: classifier.json or metrics.json is damaged" in error
+    assert "Traceback" not in error
     assert hub.created == []
