@@ -423,6 +423,7 @@ def test_the_fingerprint_is_of_the_content_not_of_times_and_places(tmp_path: Pat
     os.utime(moved / "a/0.png", ns=(0, 0))
     (moved / "stray.txt").write_text("")
     assert prepared(moved, cache_dir, seed=5).report["fingerprint"] == first
+    assert prepared(moved, cache_dir, size_px=8).report["fingerprint"] == first
     pixels = np.asarray(Image.open(moved / "a/0.png")).copy()
     pixels[0, 0, 0] ^= 1
     save(moved / "a/0.png", pixels)

@@ -162,8 +162,8 @@ def _build(
                     size_bytes = _stored_bytes(result)
                     room.claim(size_bytes)
                     written_bytes += size_bytes
-                    for writer, (picture, digest) in zip(writers, result, strict=True):
-                        writer.add(file, picture, digest)
+                    for writer, hashed in zip(writers, result, strict=True):
+                        writer.add(file, *hashed)
                 done += 1
                 if progress is not None:
                     progress(done, len(files))
@@ -195,8 +195,8 @@ def _writer(folder: Path) -> Iterator[CacheWriter]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-_Decoded = list[tuple[np.ndarray, str]]
-"""A picture in each size, uint8 (H, W, 3), with its hash."""
+_Decoded = list[tuple[np.ndarray, str, str]]
+"""A picture in each size, uint8 (H, W, 3), with its hash and that of its file."""
 
 
 def _decoded(
@@ -207,9 +207,10 @@ def _decoded(
     def one(file: str) -> _Decoded | str:
         try:
             pictures = decode_each(root / file, short_sides_px=sides_px)
-        except DecodeError as fault:
+            content = _content_hash(root / file)
+        except (DecodeError, OSError) as fault:
             return str(fault)
-        return [(picture, picture_hash(picture)) for picture in pictures]
+        return [(picture, picture_hash(picture), content) for picture in pictures]
 
     # Threads are enough: Pillow lets others run while it decodes. Only so many ahead that pictures don't
     # pile up in memory when the disk is slower than the decoding.
@@ -224,8 +225,13 @@ def _decoded(
             yield file, future.result()
 
 
+def _content_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
 def _stored_bytes(pictures: _Decoded) -> int:
-    return sum(picture.nbytes + _ROW_BYTES for picture, _ in pictures)
+    return sum(picture.nbytes + _ROW_BYTES for picture, *_ in pictures)
 
 
 def _expected_bytes(root: Path, files: Sequence[str], sides_px: Sequence[int]) -> float:

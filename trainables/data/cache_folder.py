@@ -22,7 +22,7 @@ import pandas as pd
 
 from trainables.data.errors import DataError
 
-FORMAT = 2
+FORMAT = 3
 """Goes up when the files' form or the decoding changes: old caches are then left alone."""
 MANIFEST, PIXELS, INDEX = "manifest.json", "pixels.bin", "index.parquet"
 
@@ -34,6 +34,7 @@ _INDEX_TYPES: dict[str, Any] = {
     "width": "int64",
     "offset": "int64",
     "hash": str,
+    "content": str,
     "reason": str,
 }
 
@@ -44,7 +45,7 @@ class Cache:
 
     files: pd.DataFrame
     """A row a picture, in the listing's order: `file`, `height`, `width` (pixels), `offset` (bytes, in
-    `pixels`) and `hash` (of the decoded pixels)."""
+    `pixels`), `hash` (of the decoded pixels) and `content` (the hash of the file)."""
     skipped: list[tuple[str, str]]
     """File and reason of each that could not be decoded."""
     pixels: np.ndarray
@@ -126,15 +127,15 @@ class CacheWriter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._rows: list[tuple[str, int, int, int, str, str]] = []
+        self._rows: list[tuple[str, int, int, int, str, str, str]] = []
         self._pixels = (folder / PIXELS).open("wb")
         self._size = 0
         self._sums: list[int] = []
 
-    def add(self, file: str, picture: np.ndarray, digest: str) -> None:
-        """The next picture, uint8 (H, W, 3), with the `picture_hash` of its pixels."""
+    def add(self, file: str, picture: np.ndarray, digest: str, content: str) -> None:
+        """The next picture, uint8 (H, W, 3), with the `picture_hash` of its pixels and the hash of its file."""
         height, width, _ = picture.shape
-        self._rows.append((file, height, width, self._size, digest, ""))
+        self._rows.append((file, height, width, self._size, digest, content, ""))
         content = picture.data.cast("B")
         self._pixels.write(content)
         while content:
@@ -147,7 +148,7 @@ class CacheWriter:
 
     def skip(self, file: str, reason: str) -> None:
         """A file that has no picture."""
-        self._rows.append((file, 0, 0, self._size, "", reason))
+        self._rows.append((file, 0, 0, self._size, "", "", reason))
 
     def finish(self) -> None:
         """Writes what makes a cache of it."""

@@ -49,7 +49,7 @@ def prepare(
 ) -> Prepared:
     """Lists, decodes (once a node) and splits the pictures of a source.
 
-    The report holds: `layout`; `fingerprint` (identity of the content: files, pixels, classes, groups and
+    The report holds: `layout`; `fingerprint` (identity of the content: files, classes, groups and
     given parts, but neither times nor the place); `pictures`; `counts` {class: {part: pictures}}; `groups`
     {count, pictures}: groups of several pictures, and pictures in them; `skipped` [{file, reason}];
     `left_out` [{class, pictures, reason}]; `ignored` {count, examples}; `duplicates` {copies, sets
@@ -83,9 +83,9 @@ def prepare(
             listing, size_px=size_px, cache_dir=cache_dir, cache_gb=cache_gb, progress=progress
         )
         skipped |= dict(cache.skipped)
-        files = listing.files.merge(cache.files[["file", "hash"]], on="file")
+        files = listing.files.merge(cache.files[["file", "hash", "content"]], on="file")
         del cache  # nobody has it open any more: it may give way to the next one
-        split = make_split(files, seed=seed, shares=shares)
+        split = make_split(files.drop(columns="content"), seed=seed, shares=shares)
         reasons = _too_few(files, listing.classes, min_per_class)
         for name in sorted(set(listing.classes) - set(split["class"][split["part"] == "train"])):
             reasons.setdefault(name, (int((files["class"] == name).sum()), "no picture to train on"))
@@ -148,7 +148,7 @@ def _leave_out(
 
 
 def _fingerprint(files: pd.DataFrame) -> str:
-    rows = files.sort_values("file")[["file", "hash", "class", "group", "part"]].to_numpy().tolist()
+    rows = files.sort_values("file")[["file", "content", "class", "group", "part"]].to_numpy().tolist()
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
