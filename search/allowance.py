@@ -68,7 +68,7 @@ class Allowance:
             EndedBy.TRIALS: self.trials and text.count(self.trials, "trial"),
             EndedBy.EPOCHS: self.total_passes and f"{text.count(self.total_passes, 'epoch')} in all",
             EndedBy.TIME: self.time_s and span(self.time_s),
-            EndedBy.GPU_HOURS: self.gpu_hours and f"{self.gpu_hours:g} GPU hours",
+            EndedBy.GPU_HOURS: self.gpu_hours and f"{self.gpu_hours:g} GPU hour{'s' * (self.gpu_hours != 1)}",
             EndedBy.COST: self.cost and f"a cost of {self.cost:g} at {self.price:g} a node and hour",
             EndedBy.PATIENCE: row and f"{row} in a row without a better score",
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 FAULTY_INPUT = 2
 NOTHING_FOUND = 1
+NOBODY_READS = 141
+"""As shells say of a program that SIGPIPE has ended."""
 
 IMPORT_HELP = "a module that registers networks of your own with timm; may be repeated"
 DEVICE_HELP = "auto (default: a GPU where there is one), cpu, cuda, cuda:1, mps"
@@ -63,6 +66,9 @@ def guarded(command: Callable[[], int]) -> int:
             errors.print(f"[bold red]error:[/] {option}{escape(received)}: {escape(rule)}")
     except InputError as fault:
         errors.print(f"[bold red]error:[/] {escape(str(fault))}")
+    except BrokenPipeError:  # who reads what is printed, such as `head`, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more at its end
+        return NOBODY_READS
     except KeyboardInterrupt as stop:
         errors.print("; ".join(["interrupted", *map(escape, stop.args)]))
         return INTERRUPTED

@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(results: Path) -> int:
+    if not results.is_dir() and results != RESULTS:
+        raise InputError(f"there is no folder {results}.")
     console = table_console()
     folders = searches(results)
     if not folders:

@@ -230,9 +230,10 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         ),
         *([("objectives", settings.all_objectives.definition)] if settings.objectives else []),
         ("budget", _said_budget(settings)),
+        *([("rematch", _said_rematch(settings))] if settings.rematch else []),
         *(("warm start", said(former, plan.starts)) for former in plan.formers),
         *_said_starts(plan),
-        *(("left out", line) for line in _said_left_out(plan.left_out)),
+        *(("not tried", line) for line in _said_left_out(plan.left_out)),
         *(
             ("left out", f"{parameter.path} {value}: it is for two classes")
             for parameter in plan.space.parameters
@@ -255,6 +256,15 @@ def _said_budget(settings: Settings) -> str:
     if allowance.pays_retrain:
         said += f"; the retrain's time is kept back of it ({UNMEASURED_SHARE:.0%} until it is measured)"
     return said
+
+
+def _said_rematch(settings: Settings) -> str:
+    runs = text.count(settings.rematch * settings.rematch_seeds, "run")
+    which = f"the best {settings.rematch} trials" if settings.rematch > 1 else "the best trial"
+    return (
+        f"then {which} again, from scratch with {settings.rematch_seeds} fresh seeds each: {runs} of "
+        f"{text.count(settings.max_epochs, 'epoch')} at most"
+    )
 
 
 def _said_starts(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -60,8 +60,10 @@ def predict(
     picture that cannot be read gives `{"path", "error"}`.
 
     Raises:
-        InputError: The model cannot be loaded, or there are no pictures.
+        InputError: The model cannot be loaded, there are no pictures, or `top` is less than 1.
     """
+    if top < 1:
+        raise InputError(f"--top must be at least 1; received {top}.")
     files = list(_files(pictures))  # first: importing torch takes seconds
     from trainables import export
     from trainables.models.create import import_networks
@@ -76,7 +78,7 @@ def predict(
             continue
         best = [
             {"class": classifier.classes[place], "probability": float(found[place])}
-            for place in found.argsort()[::-1][: max(1, top)]
+            for place in found.argsort()[::-1][:top]
         ]
         unknown = None if below is None else bool(found.max() < below)
         yield {"path": str(file), **best[0], "unknown": unknown, "top": best}

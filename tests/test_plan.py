@@ -98,7 +98,7 @@ def test_the_users_recipes_come_first_and_the_plan_names_them(
     assert "tried first own.yaml: plain_cnn at 16 px, 3 epochs tried first default: plain_cnn at 32" in said
     assert "3 epochs, with values outside of the space: the sampler does not see it" in said
     assert "does not see it (model.args.width 32 (8, 12, 64), " in said
-    assert "left out recipes binary_cnn, cifar_resnet18, mini_xception, resnet101_baseline" in said
+    assert "not tried recipes binary_cnn, cifar_resnet18, mini_xception, resnet101_baseline" in said
     assert "; plain_cnn (64 px; the space goes to 16)" in said
     assert "default (" not in said  # it is named, and tried
 
@@ -106,7 +106,7 @@ def test_the_users_recipes_come_first_and_the_plan_names_them(
 def test_a_recipe_that_is_given_another_length_than_its_file_says_is_told(desk: Path) -> None:
     plan = plan_of(start_from=["own.yaml"], max_epochs=2)
     assert ("tried first", "own.yaml: plain_cnn at 16 px, 2 epochs (its own length is 3)") in describe(plan)
-    assert all("own.yaml" not in line for what, line in describe(plan) if what == "left out")
+    assert all("own.yaml" not in line for what, line in describe(plan) if what == "not tried")
 
 
 def test_the_plan_says_which_turn_a_starting_recipe_has_and_which_have_none(desk: Path) -> None:
@@ -169,6 +169,14 @@ def test_a_budget_that_lets_no_trial_be_whole_or_is_of_gpus_that_are_not_here_is
     said = "; this machine has no GPU, and trials on it would use none of them up"
     assert (said in budget(gpu_hours=1.0)) == (not torch.cuda.is_available())
     assert said not in budget(time="1h")
+
+
+def test_what_follows_the_search_is_part_of_the_plan(desk: Path) -> None:
+    said = "then the best 3 trials again, from scratch with 3 fresh seeds each: 9 runs of 3 epochs at most"
+    assert ("rematch", said) in describe(plan_of())
+    one = dict(describe(plan_of(rematch=1, rematch_seeds=2, max_epochs=1)))["rematch"]
+    assert one == "then the best trial again, from scratch with 2 fresh seeds each: 2 runs of 1 epoch at most"
+    assert "rematch" not in dict(describe(plan_of(rematch=0)))
 
 
 def test_a_recipe_that_is_given_twice_is_said_to_be_left_out(desk: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from search import predict as command
 from spaces.recipe import Recipe
 from tests.pictures import BROKEN, class_folders, noise, save
 from tests.toy_pictures import CPU, tiny_recipe
@@ -103,3 +104,9 @@ def test_a_batch_of_nothing_but_broken_files_is_answered(
     answers = list(probabilities(trained[1], missing, runtime=CPU))
     assert [(file, str(found)) for file, found in answers] == [(file, "no such file") for file in missing]
     assert list(probabilities(trained[1], [], runtime=CPU)) == []
+
+
+@pytest.mark.parametrize("top", ["0", "-1"])
+def test_fewer_than_one_class_a_picture_is_refused(capsys: pytest.CaptureFixture[str], top: str) -> None:
+    assert command.main(["model", "new.jpg", "--top", top]) == 2
+    assert capsys.readouterr().err == f"error: --top must be at least 1; received {top}.\n"

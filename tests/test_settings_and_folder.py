@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from search import list as listing
 from search import run
+from search.command import NOBODY_READS
 from search.folder import FolderError, SearchFolder, State, searches, write_text
 from search.records import RecordFile
 from search.run import settings_from
@@ -109,6 +110,22 @@ def test_all_values_out_of_range_are_named_at_once(results: Path, capsys: pytest
     error = capsys.readouterr().err
     assert "--trials 0:" in error
     assert "--seed -1:" in error
+
+
+def test_who_stops_reading_what_is_printed_sees_no_traceback(results: Path) -> None:
+    command = [sys.executable, "-m", "search.list"]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == NOBODY_READS
 
 
 def test_a_cost_that_is_out_of_range_is_not_said_to_be_missing(
@@ -381,9 +398,11 @@ def test_the_list_goes_on_past_damaged_folders(results: Path, capsys: pytest.Cap
 
 
 def test_the_list_of_nothing_says_how_to_start(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert listing.main(["elsewhere"]) == 0
-    assert capsys.readouterr().out == "No searches in elsewhere. Start one: python -m search.run\n"
+    assert listing.main([]) == 0
+    assert capsys.readouterr().out == "No searches in results. Start one: python -m search.run\n"
     assert searches(Path("elsewhere")) == []
+    assert listing.main(["elsewhere"]) == 2
+    assert capsys.readouterr().err == "error: there is no folder elsewhere.\n"
 
 
 def test_settings_are_written_as_plain_json(tmp_path: Path) -> None:

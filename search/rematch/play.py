@@ -37,6 +37,10 @@ def play(
     Returns:
         Whether all that there is time for has been run.
     """
+    if not settings.rematch and file.records.trials:
+        terminal.print(
+            "The rematch that was played is set aside (--rematch 0); a resume with --rematch 3 has it."
+        )
     checkpoints = folder.rematch / "checkpoints"
     rematch = Rematch.largest(
         file,

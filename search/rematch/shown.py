@@ -26,7 +26,8 @@ def announcement(rematch: Rematch, pictures: int) -> str:
     which = f"the best {len(rematch.contenders)} trials ({numbers})" if several else f"trial {numbers}"
     return (
         f"Rematch: {which}, from scratch with {rematch.seeds} fresh seeds each; then asked for the "
-        f"{count(pictures, 'picture')} of the selection part, which nothing has looked at before."
+        f"{count(pictures, 'picture')} of the selection part, which nothing has looked at before. While they "
+        "run, their scores are of the validation part."
     )
 
 
@@ -39,7 +40,7 @@ def outcome(conclusion: Conclusion) -> Iterator[str]:
         interval = standing.interval
         sure = f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
         yield (
-            f"trial {standing.trial:>3} {place}: {metric} {standing.mean:.4f}{sure}, "
+            f"trial {standing.trial:>3} {place}: {metric} {standing.mean:.4f}{sure} on the selection part, "
             f"{count(len(standing.scores), 'seed')}; the search had {standing.search_score:.4f}"
         )
     for trial, why in conclusion.left_out.items():

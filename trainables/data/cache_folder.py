@@ -133,18 +133,18 @@ class CacheWriter:
         self._sums: list[int] = []
 
     def add(self, file: str, picture: np.ndarray, digest: str, content: str) -> None:
-        """The next picture, uint8 (H, W, 3), with the `picture_hash` of its pixels and the hash of its file."""
+        """The next picture, uint8 (H, W, 3), with the `picture_hash` of its pixels and its file's hash."""
         height, width, _ = picture.shape
         self._rows.append((file, height, width, self._size, digest, content, ""))
-        content = picture.data.cast("B")
-        self._pixels.write(content)
-        while content:
+        rest = picture.data.cast("B")
+        self._pixels.write(rest)
+        while rest:
             filled = self._size % _BLOCK_BYTES
-            part = content[: _BLOCK_BYTES - filled]
+            part = rest[: _BLOCK_BYTES - filled]
             before = self._sums.pop() if filled else 0
             self._sums.append(zlib.crc32(part, before))
             self._size += len(part)
-            content = content[len(part) :]
+            rest = rest[len(part) :]
 
     def skip(self, file: str, reason: str) -> None:
         """A file that has no picture."""
