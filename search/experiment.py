@@ -158,7 +158,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             whole = engine.finished
             if whole:
                 terminal.print(escape(_said_end(engine, settings)))
-                whole = play(folder, runs, engine.records, settings, budget, venue, terminal)
+                whole = play(folder, runs, engine.records, settings, budget, venue, terminal, tick=page.tick)
         if whole:
             _conclude(folder, terminal)
         state = State.FINISHED if whole else State.INTERRUPTED

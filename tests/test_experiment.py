@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,18 @@ import torch
 from search import experiment
 from search.experiment import refuse_changes, resume, start
 from search.folder import FolderError, SearchFolder, State
+from search.live_page import LivePage
 from search.networks import Networks
 from search.plan import Plan
 from search.policy import sampler
 from search.records import RecordFile
+from search.rematch import play as playing
+from search.rematch.runs import Rematch
 from search.settings import Settings
 from search.trials import Outcome, Start
 from search.tune.cluster import Cluster, ClusterError, Node
 from search.tune.connection import Connection
+from search.tune.driver import Venue
 from search.tune.resources import Resources, share
 from spaces.space import Space
 from spaces.space_files import load_space, space_names
@@ -155,6 +160,26 @@ def test_a_search_that_finds_nothing_more_within_its_limits_ends_with_results(
     assert "The search ends with 0 of 16 trials: none of 20 recipes drawn for trial 0" in said
     assert "from space mine [/b] is within the limits." in said
     assert "python -m search.run --name mine --resume, with a higher --max-params" in said
+
+
+def test_the_page_follows_a_rematch_that_goes_on_where_the_search_has_nothing_left_to_do(
+    plan: Plan, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after Ctrl-C in the rematch."""
+    short = replace(plan, settings=settings(trials=3, max_epochs=1, rematch=2), starts=())
+    without_ray(monkeypatch)
+    folder = SearchFolder(start(short, results=results).folder)
+    trials_of(folder, 3)
+    ticks: list[str] = []
+
+    def cut_off(rematch: Rematch, venue: Venue, *, tick: Callable[[], None]) -> None:
+        assert rematch.ask() is not None
+        tick()
+
+    monkeypatch.setattr(playing, "run", cut_off)
+    monkeypatch.setattr(LivePage, "tick", lambda page: ticks.append("page"))
+    assert resume(short, results=results).state is State.INTERRUPTED
+    assert ticks == ["page"]
 
 
 def test_a_folder_that_is_in_use_is_not_resumed(

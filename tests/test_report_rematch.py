@@ -184,6 +184,37 @@ def test_the_time_of_the_rematch_is_told_apart_from_that_of_the_trials() -> None
     assert ", in 8\u00a0min, and 2\u00a0min for the rematch." in facts.summary(view).sentences[0]
 
 
+def test_a_finished_search_whose_runs_came_to_nothing_has_no_more_to_decide() -> None:
+    view = synthetic_view()
+    diverged = replace(view, rematch_runs=runs_of(view, *[Outcome.DIVERGED] * 3))
+    found = facts.rematch_runs(diverged)
+    assert found is not None
+    assert "3 runs ended" in found.sentence
+    assert found.sentence.endswith(
+        "These runs came to no verdict, so the best trial is the one with the best score in the search."
+    )
+    page = page_text(diverged, facts.ranked_table(diverged))
+    assert "<h2>The rematch</h2>" in page
+    assert "decides" not in found.sentence
+
+
+def test_runs_of_trials_that_are_contenders_no_more_are_left_out() -> None:
+    view = synthetic_view()
+    runs = runs_of(view, *[Outcome.COMPLETE] * 3, None)
+
+    def shown(rematch: int, state: str) -> facts.Runs | None:
+        asked = view.settings | {"rematch": rematch}
+        return facts.rematch_runs(replace(view, rematch_runs=runs, state=state, settings=asked))
+
+    first = ranked(view.records, view.metric)[0].number
+    found = shown(1, "running")
+    assert found is not None
+    assert [(one.trial, one.place) for one in found.runs] == [(first, 1), (first, 2)]
+    assert "fresh seeds: 1 run ended, 1 going." in found.sentence
+    for state in ("running", "finished", "interrupted"):  # resumed with --rematch 0
+        assert shown(0, state) is None
+
+
 def test_when_there_is_a_verdict_the_runs_are_told_no_more() -> None:
     view = played(0.8, 0.7)
     assert facts.rematch_runs(replace(view, rematch_runs=runs_of(view, Outcome.COMPLETE))) is None

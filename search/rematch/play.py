@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 
 from rich.console import Console
@@ -26,6 +27,8 @@ def play(
     budget: Budget,
     venue: Venue,
     terminal: Console,
+    *,
+    tick: Callable[[], None],
 ) -> bool:
     """Trains the best trials of a finished search again. Runs that there are already are not repeated.
 
@@ -33,6 +36,7 @@ def play(
         file: The records of its runs.
         records: The search's trials.
         venue: Of the search's trials.
+        tick: Called several times a second while runs go on.
 
     Returns:
         Whether all that there is time for has been run.
@@ -61,7 +65,12 @@ def play(
         venue.place, checkpoints=str(checkpoints.resolve()), answers=str(folder.rematch.resolve())
     )
     with progress(rematch, settings.scored_by, terminal) as shown:
-        run(rematch, replace(venue, place=place), tick=shown.tick)
+
+        def both() -> None:
+            shown.tick()
+            tick()
+
+        run(rematch, replace(venue, place=place), tick=both)
     if rematch.finished:
         shutil.rmtree(checkpoints, ignore_errors=True)  # every run has ended: none is needed
     return rematch.finished

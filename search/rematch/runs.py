@@ -28,7 +28,7 @@ def contenders(records: list[TrialRecord], metric: Metric, count: int) -> list[T
     return [record for record in ranked(records, metric) if record.score(metric) is not None][:count]
 
 
-def runs_of(records: list[TrialRecord], contender: int) -> list[TrialRecord]:
+def runs_of(records: Sequence[TrialRecord], contender: int) -> list[TrialRecord]:
     """The runs of a contender, by its trial's number."""
     return [record for record in records if record.trial.source == str(contender)]
 

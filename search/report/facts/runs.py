@@ -1,13 +1,13 @@
-"""The runs of a rematch that has not come to its end: which are done, and which go on."""
+"""The runs of a rematch that has no verdict: which are done, and which go on."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from search.rematch.runs import contenders, runs_of
 from search.report import text
 from search.report.facts.settings import family
 from search.report.facts.view import SearchView, outcome_name
-from search.trials import TrialRecord
 
 
 class Run(NamedTuple):
@@ -34,12 +34,14 @@ class Runs(NamedTuple):
 
 
 def rematch_runs(view: SearchView) -> Runs | None:
-    """The runs of a rematch without a verdict; None where none has begun, or there is one."""
-    if view.rematch is not None or not view.rematch_runs:
+    """The runs of a rematch without a verdict; None where none has begun, or there is one.
+
+    Runs of former contenders, such as of a rematch before more trials were added, do not count.
+    """
+    if view.rematch is not None:
         return None
-    by_contender: dict[int, list[TrialRecord]] = {}
-    for record in view.rematch_runs:
-        by_contender.setdefault(int(record.trial.source), []).append(record)
+    best = contenders(view.records, view.metric, view.settings.get("rematch", len(view.records)))
+    played = [(one.number, runs_of(view.rematch_runs, one.number)) for one in best]
     runs = [
         Run(
             trial,
@@ -50,16 +52,22 @@ def rematch_runs(view: SearchView) -> Runs | None:
             record.trial.epochs,
             record.score(view.metric),
         )
-        for trial, records in by_contender.items()
+        for trial, records in played
         for place, record in enumerate(records, start=1)
     ]
-    ended = sum(record.outcome is not None for record in view.rematch_runs)
+    if not runs:
+        return None
+    ended = sum(record.outcome is not None for _, records in played for record in records)
     left = len(runs) - ended
     going = "going" if view.state == "running" else "cut off"
     states = [f"{text.count(ended, 'run')} ended" if ended else "", f"{left} {going}" if left else ""]
-    return Runs(
-        runs,
-        "The best trials are trained again from scratch with fresh seeds: "
-        f"{', '.join(filter(None, states))}. Scores are of the validation part; the selection part decides, "
-        "and is asked when all runs have ended.",
+    told = (
+        f"from scratch with fresh seeds: {', '.join(filter(None, states))}. Scores are of the validation part"
     )
+    if view.state == "finished":
+        came_to = (
+            "These runs came to no verdict, so the best trial is the one with the best score in the search."
+        )
+        return Runs(runs, f"The best trials were trained again {told}. {came_to}")
+    decides = "the selection part decides, and is asked when all runs have ended"
+    return Runs(runs, f"The best trials are trained again {told}; {decides}.")
