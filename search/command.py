@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
-from search.folder import SearchFolder
+from search.folder import METRICS_FILE, SearchFolder
 from search.readings import count_readings
 from spaces.errors import InputError
 
@@ -102,7 +102,7 @@ def epoch_line(metrics: dict[str, float], epochs: int | None) -> str:
 
 def say_model(console: Console, folder: SearchFolder, model: Path) -> None:
     """What a trained model came to, and what to type next."""
-    metrics, readings = folder.read_json(model / "metrics.json"), count_readings(folder)
+    metrics, readings = folder.read_json(model / METRICS_FILE), count_readings(folder)
     test = metrics["test"]
     interval = (
         "" if test["accuracy_95"] is None else " (95% interval {:.4f} to {:.4f})".format(*test["accuracy_95"])

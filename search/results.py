@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.allowance import EndedBy
-from search.folder import EXPLAINED, SearchFolder, State
+from search.folder import EXPLAINED, METRICS_FILE, SearchFolder, State
 from search.policy.sampler import Sampler, write_study
 from search.readings import count_readings
 from search.records import read
@@ -42,7 +42,7 @@ def view(
         every_s: How often the page is written while the search runs; 0: just once.
     """
     settings, records, stored = folder.settings(), folder.records(), folder.read_json(folder.settings_file)
-    data, metrics = folder.read_json(folder.data_file), folder.model / "metrics.json"
+    data, metrics = folder.read_json(folder.data_file), folder.model / METRICS_FILE
     formers, ran_on, rematch = folder.former_file, folder.environment_file, read(folder.rematch_records_file)
     allowance, looked = settings.allowance, folder.model / EXPLAINED / "explained.json"
     return SearchView(

@@ -202,10 +202,8 @@ def test_recipes_hold_every_setting_of_the_winners_once() -> None:
 
 def test_settings_tell_the_machines_and_leave_out_names_and_caches() -> None:
     asked = {"data": "pictures", "seed": 0, "cache_dir": "/a", "objectives": {"latency": 0.1}, "name": "a"}
-    one = replace(entry(settings=asked), environment={"cpus": 2, "gpus": [], "git_commit": "0123456789ab"})
-    other = replace(
-        entry(settings=asked | {"name": "b", "cache_dir": "/b", "seed": 1}), environment={"cpus": 8}
-    )
+    one = entry(settings=asked, environment={"cpus": 2, "gpus": [], "git_commit": "0123456789ab"})
+    other = entry(settings=asked | {"name": "b", "cache_dir": "/b", "seed": 1}, environment={"cpus": 8})
     found = settings([one, other])
     assert found.differing == {
         "seed": ["0", "1"],

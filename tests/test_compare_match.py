@@ -108,6 +108,16 @@ def test_winners_are_read_from_their_folders(tmp_path: Path) -> None:
     )
 
 
+def test_where_no_two_winners_compare_no_search_is_said_to_lack_a_rematch(tmp_path: Path) -> None:
+    folders = [made(tmp_path / "alone", seed=1, ability=2.0), made(tmp_path / "without", seed=2)]
+    (cohort,) = cohorts(read_entries([folder.path for folder in folders]))
+    found, unread = match_of(cohort)
+    assert found is None
+    told = said(cohort, found, unread)
+    assert told.remarks == []
+    assert "without the rematches of two searches nothing tells by how much" in told.verdict
+
+
 def test_answers_that_are_gone_leave_one_winner_out_and_say_so(tmp_path: Path) -> None:
     folders = [made(tmp_path / name, seed=seed, ability=2.0) for seed, name in enumerate(("a", "b", "c"))]
     (folders[1].rematch / "run-0.npz").unlink()
@@ -120,7 +130,7 @@ def test_answers_that_are_gone_leave_one_winner_out_and_say_so(tmp_path: Path) -
         (number["c"], number["a"]),
     }
     assert "run-0.npz" in unread[number["b"]]
-    assert any("The winner of b is not among them" in line for line in said(cohort, found, unread).remarks)
+    assert any("The winner of b cannot be compared" in line for line in said(cohort, found, unread).remarks)
 
 
 def test_tied_winners_are_called_tied_and_chance_is_warned_of(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from search.compare.cohorts import Cohort, cohorts
 from search.compare.entry import Entry, Identity, read_entries
 from search.compare.match import Match, Pair
 from search.compare.overview import overview
-from search.compare.remarks import listed
-from search.compare.told import difference, interval, pair, said
+from search.compare.told import interval, pair, said
 from search.report import facts
+from search.report.text import difference, listed
 from search.trials import METRICS
 from tests.compared import made
 from tests.synthetic import synthetic_search, synthetic_view
@@ -64,7 +64,7 @@ def test_machines_and_versions_are_told_apart() -> None:
         (({"cpus": 2}, {}), []),
     ):
         entries = [
-            replace(entry, environment=known)
+            replace(entry, view=replace(entry.view, environment=known))
             for entry, known in zip(found.entries, environments, strict=True)
         ]
         told = remarks_on(Cohort(entries, []))
@@ -76,8 +76,12 @@ def test_a_reading_by_one_search_alone_needs_no_warning() -> None:
 
 
 def test_differences_are_in_points_or_in_the_losses_unit() -> None:
-    assert difference(0.0132, ACCURACY) == "1.3 points"
-    assert difference(-0.132, LOSS) == "-0.132"
+    assert difference(0.0132, "val_accuracy") == "1.3 points"
+    assert difference(-0.132, "val_loss") == "-0.132"
+    small = [0.00096, 0.0004, -0.0004, 0.00001, -0.00001, 0.0]
+    assert [difference(value, "val_macro_f1") for value in small] == [
+        *("0.1 points", "0.04 points", "-0.04 points", "0.0 points", "0.0 points", "0.0 points")
+    ]
     names = {1: "a", 2: "b"}
     tied, apart = Pair(1, 2, 0.01, (-0.012, 0.032)), Pair(1, 2, 0.05, (0.012, 0.088))
     assert pair(tied, names, ACCURACY) == "a and b are tied: 1.0 points apart (-1.2 to 3.2)"

@@ -87,7 +87,7 @@ def test_the_tied_are_joined_the_winner_first_where_that_is_better(folder: Searc
     assert said == (
         f"An ensemble, the mean of the probabilities of trials {first}, {second} and {third}: on the "
         f"selection part it has {together}, and trial {first} alone {alone}, on average over 3 runs of the "
-        f"rematch: better by {100 * found.selection.gain:.1f} points (95% interval {low} to {high} points). "
+        f"rematch: a gain of {100 * found.selection.gain:.1f} points (95% interval {low} to {high}). "
         f"{CHOSEN_BY}"
     )
 
@@ -107,7 +107,7 @@ def test_who_says_the_same_is_no_gain_and_the_winner_stays_alone(tmp_path: Path)
     assert (found.selection.gain, found.kept) == (0.0, False)
     (said,) = ensemble(found.facts())
     assert said.startswith("No ensemble of trials 0 and 4: on the selection part it has ")
-    assert said.endswith(": no better (95% interval -0.5 to 0.5 points).")
+    assert said.endswith(": a gain of 0.0 points (95% interval -0.5 to 0.5).")
 
 
 def test_a_tied_trial_that_makes_the_mean_worse_is_not_joined(tmp_path: Path) -> None:
@@ -130,7 +130,14 @@ def test_a_tied_trial_that_makes_the_mean_worse_is_not_joined(tmp_path: Path) ->
     assert found.selection is not None
     assert found.selection.gain < 0
     assert not found.kept
-    assert ": worse by " in ensemble(found.facts())[0]
+    low, high = found.selection.gain_95 or (0.0, 0.0)
+    assert low < found.selection.gain < high
+    # All of one sign: a loss is a gain below 0, as the ends of its interval are.
+    gain, *ends = (f"{100 * value:.1f}" for value in (found.selection.gain, low, high))
+    assert gain.startswith("-")
+    assert ensemble(found.facts())[0].endswith(
+        f": a gain of {gain} points (95% interval {' to '.join(ends)})."
+    )
 
 
 def test_costs_count_where_the_search_has_objectives(tmp_path: Path) -> None:

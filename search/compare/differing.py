@@ -77,6 +77,6 @@ def _asked(entry: Entry) -> dict[str, Any]:
 
 def machine(entry: Entry) -> dict[str, Any]:
     """Hardware of the machine that drove a search, and the version of this program, as far as known."""
-    known = entry.environment
+    known = entry.view.environment
     found = {f"machine.{name}": known[name] for name in ("cpus", "gpus") if name in known}
     return found | ({"program": known["git_commit"][:10]} if known.get("git_commit") else {})

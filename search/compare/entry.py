@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from search import results
 from search.folder import FolderError, SearchFolder
@@ -38,8 +38,6 @@ class Entry:
     path: Path
     view: SearchView
     identity: Identity
-    environment: dict[str, Any] = field(default_factory=dict)
-    """What it ran on: `environment.json`; any key may lack."""
     number: int = 0
     """Its place on the page, from 1; by it people tell searches apart in figures."""
 
@@ -108,7 +106,6 @@ def _read(name: str, path: Path) -> Entry:
         view = results.view(folder, folder.state)
         stored = folder.read_json(folder.settings_file)
         split = read_split(folder.split_file)
-        known = folder.environment_file.exists()
         entry = Entry(
             name,
             folder.path,
@@ -119,7 +116,6 @@ def _read(name: str, path: Path) -> Entry:
                 hashlib.sha256(split.to_csv(index=False).encode(errors="replace")).hexdigest(),
                 folder.settings().metric,
             ),
-            folder.read_json(folder.environment_file) if known else {},
         )
         facts.summary(view)  # looks at everything that a page shows of a search
     except InputError as fault:

@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from search.compare import look
 from search.compare.sections import Sections
-from search.compare.told import difference, interval
+from search.compare.told import interval
 from search.folder import FolderError, SearchFolder, write_text
 from search.report import text
 from search.report.page import HERE, own_script, script_hash, script_json, template
@@ -70,6 +70,5 @@ def page_text(sections: Sections, links: Mapping[int, str]) -> str:
         scripts=[Markup(source) for source in scripts],
         script_hashes=[script_hash(source) for source in scripts],
         text=text,
-        difference=difference,
         interval=interval,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from search.compare.differing import machine
 from search.compare.entry import Entry
@@ -22,7 +22,7 @@ def remarks(
         unread: By search, why its answers in the rematch cannot be read.
     """
     return [
-        *_unplayed(rows, unread),
+        *_unplayed(rows, match, unread),
         *_several(match),
         *_chosen(match),
         *_steered(entries),
@@ -34,19 +34,14 @@ def remarks(
     ]
 
 
-def listed(names: Iterable[str]) -> str:
-    """`A`, `A and B`, `A, B and C`."""
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def _unplayed(rows: Sequence[Row], unread: dict[int, str]) -> Iterator[str]:
-    names = {row.number: row.name for row in rows}
+def _unplayed(rows: Sequence[Row], match: Match | None, unread: dict[int, str]) -> Iterator[str]:
     without = [row.name for row in rows if row.again is None]
-    if without and len(without) < len(rows):
-        yield f"{listed(without)} had no rematch, so the winner there is not among those that are compared."
-    for number, why in unread.items():
-        yield f"The winner of {names[number]} is not among them: {why}"
+    if match is not None and without:
+        names = text.listed(without)
+        yield f"{names} had no rematch, so the winner there is not among those that are compared."
+    for row in rows:
+        if row.number in unread:
+            yield f"The winner of {row.name} cannot be compared: {unread[row.number]}"
 
 
 def _several(match: Match | None) -> Iterator[str]:
@@ -72,7 +67,7 @@ def _steered(entries: Sequence[Entry]) -> Iterator[str]:
     for entry in entries:
         ways.setdefault(entry.steered_by, []).append(entry.name)
     if len(ways) > 1:
-        told = "; ".join(f"{listed(names)} by {way}" for way, names in ways.items())
+        told = "; ".join(f"{text.listed(names)} by {way}" for way, names in ways.items())
         yield (
             f"These searches were after different things, marked by *: {told}. All numbers here are the "
             f"{entries[0].metric.title} alone, which is not what each of them tried to make the best of."
@@ -83,9 +78,9 @@ def _open(rows: Sequence[Row]) -> Iterator[str]:
     running = [row.name for row in rows if row.state == "running"]
     ended = [row.name for row in rows if row.state in ("interrupted", "cut off")]
     if running:
-        yield f"{listed(running)} {_are(running)} still running: what is shown is how far it has come."
+        yield f"{text.listed(running)} {_are(running)} still running: what is shown is how far it has come."
     if ended:
-        yield f"{listed(ended)} {_are(ended)} not finished: a resume may still change what is shown."
+        yield f"{text.listed(ended)} {_are(ended)} not finished: a resume may still change what is shown."
 
 
 def _are(names: Sequence[str]) -> str:
@@ -108,15 +103,15 @@ def _lengths(entries: Sequence[Entry]) -> Iterator[str]:
         if entry.view.settings.get("max_epochs") is not None:
             lengths.setdefault(entry.view.settings["max_epochs"], []).append(entry.name)
     if len(lengths) > 1:
-        told = "; ".join(f"{length} for {listed(names)}" for length, names in sorted(lengths.items()))
+        told = "; ".join(f"{length} for {text.listed(names)}" for length, names in sorted(lengths.items()))
         yield f"Their trials are of different full lengths, in epochs: {told}."
 
 
 def _machines(entries: Sequence[Entry]) -> Iterator[str]:
-    kinds = {str({**machine(entry), "program": ""}) for entry in entries if entry.environment}
+    kinds = {str({**machine(entry), "program": ""}) for entry in entries if entry.view.environment}
     if len(kinds) > 1:
         yield "They ran on different machines: times and latencies do not compare, passes do."
-    programs = {machine(entry).get("program") for entry in entries if entry.environment}
+    programs = {machine(entry).get("program") for entry in entries if entry.view.environment}
     if len(programs) > 1:
         yield "They were run by different versions of this program."
 
@@ -124,4 +119,5 @@ def _machines(entries: Sequence[Entry]) -> Iterator[str]:
 def _learned(entries: Sequence[Entry]) -> Iterator[str]:
     names = [entry.name for entry in entries if entry.view.settings.get("warm_start")]
     if names:
-        yield f"{listed(names)} learned from former searches (--warm-start), whose time does not count here."
+        learned = f"{text.listed(names)} learned from former searches (--warm-start)"
+        yield f"{learned}, whose time does not count here."

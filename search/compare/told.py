@@ -8,7 +8,7 @@ from typing import NamedTuple
 from search.compare.cohorts import Cohort, source
 from search.compare.match import Match, Pair
 from search.compare.overview import Row, overview
-from search.compare.remarks import listed, remarks
+from search.compare.remarks import remarks
 from search.report import text
 from search.report.facts import data_facts
 from search.trials import Metric
@@ -54,18 +54,12 @@ def said(cohort: Cohort, match: Match | None, unread: dict[int, str]) -> Said:
     return Said(_title(cohort), first, verdict, _against(first, match), found)
 
 
-def difference(value: float, metric: Metric) -> str:
-    """A difference of two scores in words: `1.3 points`, of a hundred; a loss's as the loss."""
-    shown = text.score(value, metric.name)
-    return shown.removesuffix("%") + " points" if shown.endswith("%") else shown
-
-
 def pair(found: Pair, names: dict[int, str], metric: Metric) -> str:
     """What is known of two winners: `A is better than B by 1.3 points (0.2 to 2.4)`, or they are tied."""
     better, other = names[found.better], names[found.other]
     if found.interval is None:
-        return f"{better} has the better mean, by {difference(found.by, metric)} over {other}"
-    by, between = difference(found.by, metric), interval(found, metric)
+        return f"{better} has the better mean, by {text.difference(found.by, metric.name)} over {other}"
+    by, between = text.difference(found.by, metric.name), interval(found, metric)
     if found.apart:
         return f"{better} is better than {other} by {by} ({between})"
     return f"{better} and {other} are tied: {by} apart ({between})"
@@ -73,10 +67,7 @@ def pair(found: Pair, names: dict[int, str], metric: Metric) -> str:
 
 def interval(found: Pair, metric: Metric) -> str:
     """Of a pair, as `-0.2 to 1.4`, in points where its difference is."""
-    if found.interval is None:
-        return "not known"
-    low, high = (difference(value, metric).removesuffix(" points") for value in found.interval)
-    return f"{low} to {high}"
+    return "not known" if found.interval is None else text.between(found.interval, metric.name)
 
 
 def _title(cohort: Cohort) -> str:
@@ -113,7 +104,7 @@ def _by_match(first: Row, match: Match, names: dict[int, str], metric: Metric) -
         return f"{start}. How sure that is cannot be told from these runs."
     if len(against) == 1:
         (only,) = against
-        by = f"{difference(only.by, metric)}, 95% interval {interval(only, metric)}"
+        by = f"{text.difference(only.by, metric.name)}, 95% interval {interval(only, metric)}"
         if only.apart:
             return f"{start}. It is better than that of {names[only.other]} by {by}."
         return f"{start}. It is tied with that of {names[only.other]}: they are apart by {by}."
@@ -122,7 +113,7 @@ def _by_match(first: Row, match: Match, names: dict[int, str], metric: Metric) -
         return f"{start}. It is better than each of the others, with 95% confidence."
     if len(tied) == len(against):
         return f"{start}. None of the others is shown to be worse: they are tied."
-    which = listed(tied) if len(tied) <= MOST_NAMES else f"{len(tied)} of the others"
+    which = text.listed(tied) if len(tied) <= MOST_NAMES else f"{len(tied)} of the others"
     return f"{start}. It is tied with {which}, and better than the rest, with 95% confidence."
 
 

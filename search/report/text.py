@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 _GAP = "\u00a0"
@@ -44,6 +45,26 @@ def score(value: float | None, metric: str) -> str:
     if value is None:
         return "none"
     return f"{100 * value:.1f}%" if is_share(metric) else number(value)
+
+
+def difference(value: float, metric: str) -> str:
+    """A difference of two scores: `1.3 points` of a hundred, `0.04 points`; a loss's as the loss."""
+    if not is_share(metric):
+        return number(value)
+    points = round(100 * value, 2) or 0.0  # no -0.0
+    return f"{points:.{2 if 0 < abs(points) < 0.1 else 1}f} points"
+
+
+def between(ends: tuple[float, float], metric: str) -> str:
+    """The ends of an interval of a difference, without their unit: `-0.2 to 1.4`."""
+    low, high = (difference(end, metric).removesuffix(" points") for end in ends)
+    return f"{low} to {high}"
+
+
+def listed(names: Iterable[Any]) -> str:
+    """`A`, `A and B`, `A, B and C`."""
+    *others, last = map(str, names)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def duration(seconds: float) -> str:

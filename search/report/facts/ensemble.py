@@ -19,7 +19,7 @@ def ensemble(found: dict[str, Any]) -> list[str]:
     Args:
         found: `ensemble` in `metrics.json`; what is known only of a trained one may be missing.
     """
-    trials, selection = [str(trial) for trial in found["trials"]], found["selection"]
+    trials, selection = found["trials"], found["selection"]
     left_out = [
         f"Trial {trial} is tied with trial {trials[0]} and was left out: {why}."
         for trial, why in found["left_out"].items()
@@ -29,7 +29,7 @@ def ensemble(found: dict[str, Any]) -> list[str]:
             f"No ensemble: nothing that could join trial {trials[0]} is known to be tied with it.",
             *left_out,
         ]
-    names = f"trials {', '.join(trials[:-1])} and {trials[-1]}"
+    names = f"trials {text.listed(trials)}"
     together, alone = (_scores(selection, who) for who in ("together", "alone"))
     came_to = (
         f"on the selection part it has {together}, and trial {trials[0]} alone {alone}, on average over "
@@ -53,15 +53,10 @@ def _scores(selection: dict[str, Any], who: str) -> str:
 
 def _gain(selection: dict[str, Any], surcharge: float) -> str:
     name, by, interval = selection["metric"], selection["gain"], selection["gain_95"]
-    said = f"{'better' if by > 0 else 'worse'} by {_points(abs(by), name)}" if by else "no better"
+    said = f"a gain of {text.difference(by, name)}"
     if interval is not None:
-        said += f" (95% interval {_points(interval[0], name).removesuffix(' points')} to "
-        said += f"{_points(interval[1], name)})"
-    return f"{said}, less {_points(surcharge, name)} for what it costs" if surcharge else said
-
-
-def _points(by: float, metric: str) -> str:
-    return text.score(by, metric).replace("%", " points")
+        said += f" (95% interval {text.between(interval, name)})"
+    return f"{said}, less {text.difference(surcharge, name)} for what it costs" if surcharge else said
 
 
 def _size(found: dict[str, Any]) -> list[str]:

@@ -32,8 +32,7 @@ def _search(view: SearchView) -> Iterator[tuple[str, str]]:
     if sampler := given.get("sampler"):
         yield "suggested by", f"{sampler}: {SAMPLERS.get(sampler, '')}".removesuffix(": ")
     if rungs := levels(view):
-        at = " and ".join(map(text.number, rungs[-2:]))
-        at = ", ".join([*map(text.number, rungs[:-2]), at])
+        at = text.listed(map(text.number, rungs))
         length, share = text.count(given["max_epochs"], "pass", "passes"), f"one in {given['reduction']}"
         yield "stopped at", f"{at} of {length}: {share} goes on, and what is expected to end among the best"
     if audit := given.get("audit"):

@@ -115,7 +115,7 @@ def _won(view: SearchView, contenders: list[Contender]) -> str:
         return ""
     if len(tied) == 1:
         return f"Trial {winner.trial} is the best of them, with 95% confidence."
-    apart = f"Trials {', '.join(map(str, tied[:-1]))} and {tied[-1]} cannot be told apart with 95% confidence"
+    apart = f"Trials {text.listed(tied)} cannot be told apart with 95% confidence"
     if view.rematch.verdict.won_by == "cost":
         return f"{apart}; of these trial {winner.trial} wins, {BY_PREFERENCE[view.rematch.prefer]}."
     return f"{apart}; of these trial {winner.trial} has the best mean."
@@ -128,7 +128,7 @@ def _promised(contenders: list[Contender], metric: Metric) -> str:
     if len(contenders) == 1:
         return f"In the search it had {promised}; its fresh runs come to {came}."
     flattered = sum(one.flattered for one in contenders) / len(contenders)
-    by = text.score(abs(flattered), metric.name).replace("%", " points")
+    by = text.difference(abs(flattered), metric.name)
     how = "better" if flattered > 0 else "worse"
     return (
         f"The search had trial {first.trial} first, with {promised}; its fresh runs come to {came}. "

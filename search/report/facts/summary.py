@@ -121,8 +121,7 @@ def _test_score(view: SearchView) -> Tested | None:
     of_trial = "" if view.alone or trial is None else f" It is trial {trial}, retrained."
     joined = view.model.get("ensemble") or {"kept": False}
     if joined["kept"]:
-        trials = [str(member) for member in joined["trials"]]
-        of_trial = f" It is an ensemble of trials {', '.join(trials[:-1])} and {trials[-1]}, retrained."
+        of_trial = f" It is an ensemble of trials {text.listed(joined['trials'])}, retrained."
     read = f"The test part has been read {text.count(view.test_readings, 'time')} so far."
     interval = test.get("accuracy_95")
     about = f"{scores}.{of_trial} {read}"
