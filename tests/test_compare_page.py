@@ -64,6 +64,26 @@ def test_the_command_writes_the_page_and_prints_the_table(
     assert [path.name for path in (desk / "results").iterdir() if path.is_file()] == ["compare.html"]
 
 
+def test_the_test_accuracy_of_an_ensemble_is_not_taken_for_the_winners(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = made(tmp_path / "joined", seed=1, ability=2.5, readings=1)
+    made(tmp_path / "other", seed=2, ability=2.0, readings=1)
+    metrics = folder.read_json(folder.model / "metrics.json")
+    joined = {"kept": True, "trials": [3, 8, 1], "parameters": 1_234_567, "latency_ms": 21.5}
+    folder.write_json(folder.model / "metrics.json", metrics | {"trial": None, "ensemble": joined})
+    assert run(str(tmp_path / "joined"), str(tmp_path / "other"), "--out", str(tmp_path / "c.html")) == 0
+    assert "90.0% [85.0%, 94.0%], of an ensemble of trials 3, 8 and 1" in capsys.readouterr().out
+    page = (tmp_path / "c.html").read_text()
+    assert page.count('<small class="of">of an ensemble of trials 3, 8 and 1</small>') == 1
+    assert '<small class="of">1.235M parameters, 21.5 ms a picture</small>' in page
+    # One that was not better was not made: the model is a trial, here not the winner of the rematch.
+    folder.write_json(folder.model / "metrics.json", metrics | {"trial": 6, "ensemble": {"kept": False}})
+    page = page_text(sections(folder.path, tmp_path / "other"), {})
+    assert '<small class="of">of trial 6</small>' in page
+    assert "an ensemble of" not in page
+
+
 def test_only_searches_that_compare_share_a_figure(desk: Path) -> None:
     found = sections(*(desk / "results" / name for name in ("good", "bad", "other")))
     for name, figure in found.charts.plain().items():

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from search.allowance import span
 from search.compare import told
+from search.compare.overview import Tested
 from search.compare.sections import Sections, Shown
 from search.report import text
 
@@ -51,12 +52,16 @@ def _table(shown: Shown) -> Table:
             f"{row.epochs:,}",
             "-" if row.best is None else text.score(row.best, shown.metric.name),
             "-" if row.again is None else _with(row.again, row.interval, shown.metric.name),
-            "-" if row.tested is None else _with(row.tested.accuracy, row.tested.interval, "accuracy"),
+            "-" if row.tested is None else _tested(row.tested),
             text.count(row.readings, "time") if row.readings else "-",
             "-" if row.trial is None else f"trial {row.trial}, {row.family}",
         )
         table.add_row(*map(escape, cells))
     return table
+
+
+def _tested(found: Tested) -> str:
+    return f"{_with(found.accuracy, found.interval, 'accuracy')}{f', of {found.of}' * bool(found.of)}"
 
 
 def _with(score: float, interval: tuple[float, float] | None, metric: str) -> str:

@@ -8,7 +8,7 @@ from search.compare.cohorts import source
 from search.compare.entry import Entry
 from search.intervals import Interval
 from search.objectives import COSTS
-from search.report import facts
+from search.report import facts, text
 from search.trials import Outcome, TrialRecord
 
 
@@ -18,8 +18,10 @@ class Tested(NamedTuple):
     accuracy: float
     interval: Interval | None
     """95%; None where an older model did not note it."""
-    trial: int | None
-    """Which it is of; None for a recipe that was no trial."""
+    of: str
+    """Which model, where that is not the search's winner alone: `trial 5`, or the trials of an ensemble."""
+    costs: str
+    """Of an ensemble, where they were noted: those in the row are the winner's."""
 
 
 class Row(NamedTuple):
@@ -114,7 +116,21 @@ def _tested(entry: Entry) -> Tested | None:
     test = entry.view.model["test"]
     known = test.get("accuracy_95")
     interval = (known[0], known[1]) if known else None
-    return Tested(test["accuracy"], interval, entry.view.model["trial"])
+    return Tested(test["accuracy"], interval, *_tested_model(entry))
+
+
+def _tested_model(entry: Entry) -> tuple[str, str]:
+    """Which it is, and what it costs, as `Tested` has it."""
+    model, winner = entry.view.model, entry.winner
+    joined = model.get("ensemble") or {"kept": False}
+    if joined["kept"]:
+        costs = ""
+        if "parameters" in joined:
+            size, pace = text.amount(joined["parameters"]), text.number(joined["latency_ms"])
+            costs = f"{size} parameters, {pace} ms a picture"
+        return f"an ensemble of trials {text.listed(joined['trials'])}", costs
+    trial = model["trial"]
+    return "" if trial is None or (winner and trial == winner.number) else f"trial {trial}", ""
 
 
 def _measured(record: TrialRecord | None, cost: str) -> float | None:
