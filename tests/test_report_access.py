@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from search.report import facts
 from search.report.page import write_leaderboard
+from search.report.style import time_unit
 from search.trials import Outcome
 from tests.browser import Opened
 from tests.finals import whole_view
@@ -157,3 +160,13 @@ def test_every_figure_has_words_and_its_numbers_can_be_read(tmp_path: Any, brows
     assert head[:3] == ["pictures", "of", "mark"]
     counts = {(name, part): n for name, parts in view.data["counts"].items() for part, n in parts.items()}
     assert {(of, part): int(n) for n, of, part, *_ in rows} == counts
+    head, *rows = numbers("timeline")
+    stints = facts.stints(view)
+    unit, size = time_unit(max(stint.end_s for stint in stints))
+    assert head[:3] == ["trial", f"start, {unit} of searching", f"end, {unit} of searching"]
+    np.testing.assert_allclose(
+        sorted([float(cell) for cell in row[:3]] for row in rows),
+        sorted([stint.trial, stint.start_s / size, stint.end_s / size] for stint in stints),
+        rtol=1e-3,
+        atol=1e-3,
+    )

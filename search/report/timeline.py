@@ -38,6 +38,8 @@ def timeline(found: Sequence[Stint], palette: dict[str, str], first_s: float = 0
                 [stint.end_s - stint.start_s for stint in members],
                 size,
                 name=label(family),
+                hovertext=[_told(stint) for stint in members],
+                hovertemplate="trial %{customdata}<br>%{hovertext}<extra>%{fullData.name}</extra>",
                 marker={"color": colour, "line": {"width": gap}},
             )
     waited = [stint for stint in found if stint.waited_s]
@@ -49,6 +51,7 @@ def timeline(found: Sequence[Stint], palette: dict[str, str], first_s: float = 0
         size,
         name="waiting for data",
         marker={"color": WAITING, "line": {"width": 0}},
+        hoverinfo="skip",  # the bar below tells it
     )
     first = {(node, device): row for (node, device, lane), row in rows.items() if lane == 0}
     figure.update_yaxes(
@@ -76,8 +79,6 @@ def _add_bars(
         base=[brief(stint.start_s / unit_s) for stint in members],
         orientation="h",
         customdata=[stint.trial for stint in members],
-        hovertext=[_told(stint) for stint in members],
-        hovertemplate="trial %{customdata}<br>%{hovertext}<extra>%{fullData.name}</extra>",
         **look,
     )
 

@@ -31,23 +31,25 @@ function named(value, axis, places) {
   return axis.tickformat ? `${(100 * value).toFixed(1)}%` : String(Number(value.toPrecision(4)));
 }
 
-/* Rows of trial, x, y, what the mark is of and what it says; a trial is undefined where there is none. */
+/* Rows of trial, where a bar that does not begin at 0 begins, x, y, what the mark is of and what it says; what there is
+   not is undefined. */
 function rowsOf({ data, layout }) {
   const rows = [];
   for (const trace of data.filter((found) => found.hoverinfo !== "skip")) {
-    const [x, y, words, custom] = [trace.x, trace.y, trace.hovertext, trace.customdata].map(unpacked);
+    const [x, y, base, words, custom] = [trace.x, trace.y, trace.base, trace.hovertext, trace.customdata].map(unpacked);
     const [across, upright] = [trace.type === "heatmap", trace.orientation === "h"];
     if (across) {
       trace.z.forEach((line, row) => unpacked(line).forEach((share, place) => {
-        if (share) rows.push([undefined, named(x[place], layout.xaxis, true), named(y[row], layout.yaxis, true), "", plain(words[row][place])]);
+        if (share) rows.push([undefined, undefined, named(x[place], layout.xaxis, true), named(y[row], layout.yaxis, true), "", plain(words[row][place])]);
       }));
       continue;
     }
     x.forEach((value, place) => {
       if (value === null || y[place] === null || Number.isNaN(y[place])) return;
       const [trial, choice] = [custom[place]].flat();
-      const shown = choice === undefined ? named(value, layout.xaxis, false) : plain(choice);
-      rows.push([trial, shown, named(y[place], layout.yaxis, upright), plain(trace.name), plain(words[place])]);
+      const from = base.length ? named(base[place], layout.xaxis, false) : undefined;
+      const shown = choice === undefined ? named(base.length ? base[place] + value : value, layout.xaxis, false) : plain(choice);
+      rows.push([trial, from, shown, named(y[place], layout.yaxis, upright), plain(trace.name), plain(words[place])]);
     });
   }
   return rows;
@@ -58,8 +60,10 @@ function numbersTable(figure, name) {
   const title = (axis, name) => plain(axis?.title?.text ?? name);
   const upright = figure.data.some(({ y, orientation }) => orientation === "h" || typeof y[0] === "string");
   const heads = [
-    "trial", title(figure.layout.xaxis, "value"), title(figure.layout.yaxis, upright ? "of" : "score"), "mark", "about",
+    "trial", "start", title(figure.layout.xaxis, "value"), title(figure.layout.yaxis, upright ? "of" : "score"), "mark", "about",
   ];
+  const bars = rows.some(([, from]) => from !== undefined);
+  if (bars) [heads[1], heads[2]] = [`start, ${heads[2]}`, `end, ${heads[2]}`];
   const used = heads.map((_, place) => rows.some((row) => ![undefined, ""].includes(row[place])));
   const cells = (name, row) => row.filter((_, place) => used[place]).map((cell) => element(name, { textContent: cell ?? "" }));
   const head = element("tr", {}, ...cells("th", heads));
