@@ -17,6 +17,8 @@ from optuna.samplers._tpe.sampler import _split_trials
 from optuna.trial import TrialState, create_trial
 
 from search.policy import optuna_samplers
+from search.policy.forecast_search import GUIDED_FROM
+from search.policy.forecaster import FEWEST
 from search.policy.history import History, Turn
 from search.policy.optuna_samplers import SAMPLERS, TPE_MODELS, _normal_scores, suggest
 from search.policy.policy import make_policy
@@ -96,6 +98,13 @@ def test_every_name_has_a_sampler_and_a_purpose() -> None:
     assert Settings(name="a", space="demo", cache_dir="c").sampler in NAMES
     with pytest.raises(ValueError, match="must be one of forecast, tpe, gp, cmaes, nsga2, random, qmc"):
         Settings(name="a", space="demo", cache_dir="c", sampler="grid")
+
+
+def test_the_forecasts_purpose_tells_from_when_on_it_learns() -> None:
+    assert (GUIDED_FROM, FEWEST) == (30, 12)
+    assert NAMES["forecast"].endswith(
+        "random for its first thirty trials, or its first dozen where it has learned from former searches"
+    )
 
 
 def test_a_resumed_search_must_have_the_same_sampler() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 SAMPLERS = {
-    "forecast": "learns from all learning curves where trials end; random for its first thirty trials",
+    "forecast": "learns from all learning curves where trials end; random for its first thirty trials, "
+    "or its first dozen where it has learned from former searches",
     "tpe": "for any space, and most of all one with conditions; random for its first ten trials",
     "gp": "for few trials that take long: it thinks for seconds over each; random for the first ten",
     "cmaes": "for many trials of few parameters, most of them numbers",
