@@ -113,13 +113,9 @@ def test_all_values_out_of_range_are_named_at_once(results: Path, capsys: pytest
 
 
 def test_who_stops_reading_what_is_printed_sees_no_traceback(results: Path) -> None:
-    command = [sys.executable, "-m", "search.list"]
+    program = "import sys; from search.command import guarded; sys.exit(guarded(lambda: print('x') or 0))"
     with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        [sys.executable, "-u", "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -42,9 +42,7 @@ def play(
         Whether all that there is time for has been run.
     """
     if not settings.rematch and file.records.trials:
-        terminal.print(
-            "The rematch that was played is set aside (--rematch 0); a resume with --rematch 3 has it."
-        )
+        terminal.print("The rematch is set aside (--rematch 0); a resume with --rematch N takes it up again.")
     checkpoints = folder.rematch / "checkpoints"
     rematch = Rematch.largest(
         file,
