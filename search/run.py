@@ -349,7 +349,9 @@ def _search(
     if connection is None:
         if resume:
             changes.refuse_changes(folder, plan)
-        console.print("The plan is sound; nothing was started (--dry-run).")
+        console.print(
+            "The plan is sound; nothing was started (--dry-run), so what Ray has room for is not known."
+        )
         return 0
     with hint_when_interrupted(folder, f"go on with it: {settings.resume_command}"):
         finished = (experiment.resume if resume else experiment.start)(plan, connection)

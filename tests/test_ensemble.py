@@ -85,7 +85,8 @@ def test_the_tied_are_joined_the_winner_first_where_that_is_better(folder: Searc
     assert found.selection.gain_95 is not None
     low, high = (f"{100 * end:.1f}" for end in found.selection.gain_95)
     assert said == (
-        f"An ensemble, the mean of the probabilities of trials {first}, {second} and {third}: on the "
+        f"An ensemble, the mean of the probabilities of trials {first}, {second} and {third}, kept for "
+        "what it gains on average: on the "
         f"selection part it has {together}, and trial {first} alone {alone}, on average over 3 runs of the "
         f"rematch: a gain of {100 * found.selection.gain:.1f} points (95% interval {low} to {high}). "
         f"{CHOSEN_BY}"
@@ -106,7 +107,7 @@ def test_who_says_the_same_is_no_gain_and_the_winner_stays_alone(tmp_path: Path)
     assert found.selection is not None
     assert (found.selection.gain, found.kept) == (0.0, False)
     (said,) = ensemble(found.facts())
-    assert said.startswith("No ensemble of trials 0 and 4: on the selection part it has ")
+    assert said.startswith("No ensemble of trials 0 and 4, for it gains nothing on average: on the ")
     assert said.endswith(": a gain of 0.0 points (95% interval -0.5 to 0.5).")
 
 

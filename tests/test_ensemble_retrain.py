@@ -246,7 +246,7 @@ def test_what_is_not_better_is_not_trained_and_that_is_told(
     conclude(folder)
     assert command.main([str(folder.path), "--ensemble", "--device", "cpu"]) == 0
     told = capsys.readouterr().out
-    assert "\nNo ensemble of trials 0 and 1: on the selection part it has " in told
+    assert "\nNo ensemble of trials 0 and 1, for it gains nothing on average: on the " in told
     assert "Retraining trial 0, the search's winner (plain_cnn) for 3 epochs on train" in told
     found = metrics_of(folder.path / "model")
     assert (found["trial"], found["ensemble"]["kept"], found["ensemble"]["trials"]) == (0, False, [0, 1])

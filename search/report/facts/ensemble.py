@@ -36,9 +36,11 @@ def ensemble(found: dict[str, Any]) -> list[str]:
         f"{text.count(selection['runs'], 'run')} of the rematch: {_gain(selection, found['surcharge'])}"
     )
     if not found["kept"]:
-        return [f"No ensemble of {names}: {came_to}.", *left_out]
-    said = f"An ensemble, the mean of the probabilities of {names}: {came_to}. {CHOSEN_BY}"
-    return [said, *_size(found), *left_out]
+        return [f"No ensemble of {names}, for it gains nothing on average: {came_to}.", *left_out]
+    said = (
+        f"An ensemble, the mean of the probabilities of {names}, kept for what it gains on average: {came_to}"
+    )
+    return [f"{said}. {CHOSEN_BY}", *_size(found), *left_out]
 
 
 def _scores(selection: dict[str, Any], who: str) -> str:
