@@ -37,8 +37,8 @@ def refuse_changes(folder: SearchFolder, plan: Plan) -> None:
     ]
     if changes:
         raise FolderError(
-            f"{folder.path} cannot be resumed: {'; '.join(changes)}. Trials before and after would not "
-            "compare. Resume without these changes, or start a new search under another --name."
+            f"{folder.path} cannot be resumed: {'; '.join(changes)}. What it has learnt "
+            "would not hold. Resume without these changes, or start a new search under another --name."
         )
     _refuse_what_is_used_up(folder, plan.settings.allowance)
 
