@@ -23,6 +23,8 @@ FILE = "explained.json"
 KERNEL_PX, MATRIX_PX, MAP_PX = 36, 320, 72
 """Sides of a tile, about."""
 GRID_BYTES = 24_000
+COARSE = 16
+"""Places of a map, of which so many or fewer tell little."""
 
 _SIGNS = "red is positive, blue is negative"
 _LACKING: dict[Which, str] = {
@@ -128,10 +130,11 @@ def _grad_cam(maps: FeatureMaps | None) -> dict[str, Any] | None:
         if maps.flattened
         else "Grad-CAM (Selvaraju et al. 2017)"
     )
+    coarse = " So few places tell a region, and no detail." if height * width <= COARSE else ""
     words = (
         f"{method} at {maps.layer}, {text.count(channels, 'channel')} of "
         f"{height} x {width}: what glows speaks for the class. Each map is scaled to its own maximum, so it "
-        "tells where, not how much."
+        f"tells where, not how much.{coarse}"
     )
     return {"layer": maps.layer, "shape": list(maps.shape), "words": words}
 

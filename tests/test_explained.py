@@ -209,6 +209,7 @@ def test_what_is_said_below_the_pictures(folder: Path) -> None:
     assert facts["grad_cam"]["words"].startswith(
         "Grad-CAM (Selvaraju et al. 2017) at layer4, 64 channels of 2 x 2"
     )
+    assert facts["grad_cam"]["words"].endswith("how much. So few places tell a region, and no detail.")
 
 
 def test_the_folder_is_whole_or_not_there(
