@@ -57,6 +57,7 @@ def test_the_command_writes_the_page_and_prints_the_table(
     ]
     assert "90.0% [85.0%, 94.0%]  2 times" in said
     assert "It is better than that of bad by" in said
+    assert "may overlap all the same" in said
     assert said.endswith("Comparison:  results/compare.html\n")
     page = (desk / "results" / "compare.html").read_text()
     assert '<a href="./good/leaderboard.html">good</a>' in page

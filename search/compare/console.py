@@ -16,6 +16,10 @@ COLUMNS = (
     *("", "search", "state", "trials", "finished", "stopped", "failed", "time", "epochs"),
     *("best", "trained again", "test accuracy", "test read", "winner"),
 )
+BESIDE_THE_TABLE = (
+    "winners are compared on the same pictures and by their own seeds; the intervals of the table, by all "
+    "contenders, may overlap all the same"
+)
 MOST_PAIRS = 6
 """Of more, the terminal has those with the best alone."""
 
@@ -34,6 +38,8 @@ def print_comparison(console: Console, sections: Sections) -> None:
         lines += [f"  {told.pair(one, names, shown.metric)}" for one in told_here if len(pairs) > 1]
         if told_here != pairs:
             lines.append(f"  (all {len(pairs)} pairs are on the page)")
+        if any(pair.apart for pair in pairs):
+            lines.append(f"  ({BESIDE_THE_TABLE})")
         for line in (*lines, *(f"- {remark}" for remark in shown.said.remarks)):
             console.print(escape(line), soft_wrap=True)
         console.print()
