@@ -525,7 +525,7 @@ def test_a_model_of_some_classes_is_evaluated_on_those_that_are_asked_for(
             ["--resume", "--trials", "5"],
             "and results/toy has used 6 trials already. Raise it",
         ),
-        (["--resume", "--time", "1s"], "--time allows 1 s, and results/toy has used"),
+        (["--resume", "--time", "1s"], "--time allows 1.0 s, and results/toy has used"),
         (["--resume", "--seed", "9"], "seed was 0 and is 9"),
         (["--resume", "--space", "other.yaml"], "the search space differs"),
         (["--resume", "--data", "others"], "the pictures differ"),
