@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from search.command import add_model_options, guarded, runtime_on
+from search.folder import SearchFolder
 from search.settings import class_names
 from spaces.errors import InputError
 
@@ -45,8 +46,8 @@ def evaluate(
     imports: Sequence[str] = (),
     device: str = "auto",
 ) -> dict[str, Any]:
-    """`{"model", "data", "part", "only", "test": {...}, "skipped": [[file, reason]]}`, `test` as in
-    `metrics.json`.
+    """`{"model", "data", "part", "only", "learnt_from", "test": {...}, "skipped": [[file, reason]]}`, `test`
+    as in `metrics.json`, `learnt_from` as in `learnt_from`.
 
     Args:
         classes: Takes only these. Pictures of classes that the model does not know are never left out
@@ -104,10 +105,31 @@ def evaluate(
         "data": str(data),
         "part": part,
         "only": None if classes is None else list(classes),
+        "learnt_from": learnt_from(model, data, list(files["file"])),
         "test": quality(truth, found, classifier.classes, unknown_below=classifier.calibration.unknown_below)
         | of_test(truth, found),
         "skipped": skipped,
     }
+
+
+def learnt_from(model: Path, data: Path, files: Sequence[str]) -> int:
+    """How many of these pictures helped to make a model or to choose it: of the parts but test of the search
+    whose folder it is in, where that had its pictures from the same place."""
+    from trainables.data import read_split
+
+    folder = SearchFolder(model.resolve().parent)
+    if not (folder.settings_file.exists() and folder.split_file.exists()):
+        return 0
+    source = folder.read_json(folder.settings_file).get("source")
+    if source is None or _root(Path(source)) != _root(data):
+        return 0
+    split = read_split(folder.split_file)
+    return len(set(files) & set(split["file"][split["part"] != "test"]))
+
+
+def _root(data: Path) -> Path:
+    """The folder that the names of pictures start from."""
+    return (data.parent if data.is_file() else data).resolve()
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -122,6 +144,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
+    if found["learnt_from"]:
+        print(
+            f"Note: {found['learnt_from']} of these pictures helped to make this model or to choose it, so "
+            "this is no test of it.",
+            file=sys.stderr,
+        )
     test, only = found["test"], f" of {', '.join(classes)} only" if classes else ""
     Console(highlight=False, markup=False, soft_wrap=True).print(
         f"{test['n']} pictures ({found['part']}){only}, {len(found['skipped'])} skipped: accuracy "

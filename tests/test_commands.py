@@ -482,7 +482,7 @@ def test_evaluating_the_test_part_again_gives_the_numbers_of_the_retrain(
     )
     assert (status, error) == (0, "")
     found, expected = json.loads(out), metrics_of(search.path / "model")["test"]
-    assert set(found) == {"model", "data", "part", "only", "test", "skipped"}
+    assert set(found) == {"model", "data", "part", "only", "learnt_from", "test", "skipped"}
     assert set(found["test"]) == set(expected)
     for name in ("confusion_matrix", "classes", "n"):
         assert found["test"][name] == expected[name]

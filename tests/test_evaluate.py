@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from search.evaluate import evaluate
+from search.evaluate import evaluate, learnt_from
+from search.folder import SearchFolder
 from spaces.errors import InputError
 from tests.pictures import class_folders
 from tests.toy_pictures import tiny_recipe
@@ -67,3 +69,18 @@ def test_no_command_is_suggested_that_would_take_a_name_with_a_comma_for_two(
     model_of(["anna", "bert, the elder"], monkeypatch)
     with pytest.raises(InputError, match=r"does not know: dora\. It knows: anna, bert, the elder\.$"):
         evaluate(MODEL, tmp_path / "data", device="cpu")
+
+
+def test_pictures_that_the_search_has_learnt_from_are_counted(parts: Path, tmp_path: Path) -> None:
+    folder = SearchFolder(tmp_path / "mine")
+    folder.path.mkdir()
+    rows = [("a/1.png", "train"), ("a/2.png", "validation"), ("a/3.png", "selection"), ("a/4.png", "test")]
+    split = pd.DataFrame(
+        [(file, "a", "", part) for file, part in rows], columns=["file", "class", "group", "part"]
+    )
+    split.to_csv(folder.split_file, index=False)
+    folder.write_json(folder.settings_file, {"source": str(parts)})
+    asked = [file for file, _ in rows[1:]] + ["a/5.png"]
+    assert learnt_from(folder.model, parts, asked) == 2
+    assert learnt_from(folder.model, parts / "train", asked) == 0
+    assert learnt_from(tmp_path / "elsewhere" / "model", parts, asked) == 0
