@@ -32,7 +32,7 @@ and ends with a leaderboard and the winner's config under results/NAME/.
 """
 EXAMPLES = """\
 examples:
-  python -m search.run                                  the built-in demo, in some ten minutes
+  python -m search.run                                  the built-in demo, in some minutes
   python -m search.run --data ~/pictures --dry-run      check everything and print the plan
   python -m search.run --data ~/pictures --name mine    search; one folder of pictures for each class
   python -m search.run --name mine --resume             go on after Ctrl-C, a crash or a power cut
