@@ -12,6 +12,7 @@ function themed(layout) {
     ...layout,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
+    modebar: { bgcolor: halo, color: colour("--soft"), activecolor: colour("--ink") },
     font: { family: getComputedStyle(document.body).fontFamily, size: 12.5, color: colour("--ink") },
     hoverlabel: {
       ...layout.hoverlabel,
