@@ -49,6 +49,15 @@ def test_a_browser_opens_the_page_without_errors_or_requests_and_sees_the_table_
     assert opened.outside() == []
 
 
+def test_no_button_of_a_figure_sends_it_anywhere(tmp_path, browser):
+    opened = Opened(browser, write_leaderboard(tmp_path, synthetic_view()))
+    opened.drawn()
+    titles = opened.page.locator(".modebar-btn").evaluate_all(
+        "buttons => buttons.map((button) => button.dataset.title)"
+    )
+    assert set(titles) == {"Download plot as a PNG", "Reset axes"}
+
+
 @pytest.mark.parametrize("view", [*ODD.values(), *ALONE.values()], ids=[*ODD, *ALONE])
 def test_a_browser_opens_the_page_of_an_odd_search_without_errors(tmp_path, browser, view):
     opened = Opened(browser, write_leaderboard(tmp_path, view))

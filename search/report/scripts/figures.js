@@ -53,6 +53,7 @@ function draw(place) {
   const figure = figures[place.id];
   const config = {
     responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover",
+    showSendToCloud: false, plotlyServerURL: "", // nobody's results leave this page by a button
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d", "zoom2d"],
   };
   Plotly.react(place, figure.data.map(suited), zoomed(themed(figure.layout), zooms[place.id]), config);
