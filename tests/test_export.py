@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from spaces.recipe import Recipe
-from tests.toy_pictures import CPU, ToyPictures, tiny_recipe, toy_pictures
+from tests.toy_pictures import CPU, HOSTILE, ToyPictures, tiny_recipe, toy_pictures
 from trainables.calibration import NOT_CALIBRATED, Calibration, FittedOn
 from trainables.evaluate import evaluate
 from trainables.export import DESCRIPTION_FILE, ExportError, export, load, registering
@@ -23,15 +23,6 @@ from trainables.loop import TrainData, train
 from trainables.programs import PROGRAM_FILE
 
 ROOT = Path(__file__).parent.parent
-HOSTILE = [
-    'quote " and \\ backslash',
-    "```\n# fence and newline",
-    "<script>alert(1)</script>",
-    "| a | table [link](http://x) **bold**",
-    "日本 ü \u2028 line separator",
-    "---",
-    "{curly} {0} %s",
-]
 VIT_ARGS = {"depth": 2, "embed_dim": 48, "num_heads": 3}
 
 

@@ -21,20 +21,11 @@ from search.model_card import DEMO, card, write_card
 from search.report.facts.ensemble import ensemble
 from spaces.ensemble import ensemble_recipe
 from spaces.recipe import Recipe
-from tests.toy_pictures import tiny_recipe
+from tests.toy_pictures import HOSTILE, tiny_recipe
 from trainables.calibration import NOT_CALIBRATED, Calibration, FittedOn
 from trainables.export import export
 from trainables.models.create import create_model
 
-HOSTILE = [
-    'quote " and \\ backslash',
-    "```\n# fence and newline",
-    "<script>alert(1)</script>",
-    "| a | table [link](http://x) **bold**",
-    "日本 ü \u2028 line separator",
-    "---",
-    "{curly} {0} %s",
-]
 ODD_DATA = "my ``pics`` <b>\n---\nlicense: mit\n# not a title"
 CALIBRATION = Calibration(
     temperature=0.37, fitted_on=FittedOn(runs=3, pictures=240), unknown_below=0.41, false_alarm_rate=0.05

@@ -11,6 +11,16 @@ from spaces.recipe import Recipe
 from trainables.runtime import Runtime
 
 CPU = Runtime(device="cpu", threads=1)
+HOSTILE = [
+    'quote " and \\ backslash',
+    "```\n# fence and newline",
+    "<script>alert(1)</script>",
+    "| a | table [link](http://x) **bold**",
+    "日本 ü \u2028 line separator",
+    "---",
+    "{curly} {0} %s",
+]
+"""Names of classes that might be taken for code, markup or a format."""
 
 TINY = {
     "model": {"name": "plain_cnn", "args": {"width": 8, "blocks": 2, "dense": 16}},

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from search.compare.look import colour, tick
 from search.compare.scores import Scores
 from search.report import text
+from search.report.contest import mean_bar, mean_said, promise
 from search.report.facts.rematch import Contender
 from search.report.style import SHARE, SYMBOLS, empty_figure, label, span, spread
 from search.trials import Metric
@@ -77,39 +78,26 @@ def winners(found: Mapping[int, Contender], metric: Metric, names: Mapping[int, 
     at what the search had promised."""
     figure = _rows_figure(len(found), metric.quantity, metric)
     for row, (number, one) in enumerate(found.items()):
-        own = colour(number)
-        low, high = one.interval or (one.mean, one.mean)
-        said = f"{text.score(one.mean, metric.name)} on average"
-        if one.interval:
-            said += f", {text.score(low, metric.name)} to {text.score(high, metric.name)}"
-        look = {"customdata": [number], "name": label(names[number]), "mode": "markers"}
+        own, name = colour(number), label(names[number])
         figure.add_scatter(
-            x=[low, one.mean, high],
-            y=[row] * 3,
+            **mean_bar(one, row, own),
             customdata=[number] * 3,
-            name=look["name"],
-            mode="lines+markers",
-            line={"color": own, "width": 3},
-            marker={
-                "symbol": ["line-ns", "square", "line-ns"],
-                "size": [14, 11, 14],
-                "color": own,
-                "line": {"width": 3, "color": own},
-            },
-            hovertemplate=f"{said}<extra>%{{fullData.name}}</extra>",
+            name=name,
+            hovertemplate=f"{mean_said(one, metric)}<extra>%{{fullData.name}}</extra>",
         )
         figure.add_scatter(
-            **look | {"customdata": [number] * len(one.scores)},
             x=list(one.scores),
             y=[row] * len(one.scores),
+            customdata=[number] * len(one.scores),
+            mode="markers",
+            name=name,
             marker={"symbol": "circle-open", "size": 8, "color": own, "line": {"width": 1.5}},
             hovertemplate="a seed: %{x:.4g}<extra>%{fullData.name}</extra>",
         )
         figure.add_scatter(
-            **look,
-            x=[one.search_score],
-            y=[row],
-            marker={"symbol": "diamond-open", "size": 12, "color": own, "line": {"width": 1.8}},
+            **promise(one, row, own),
+            customdata=[number],
+            name=name,
             hovertemplate=f"in the search: {text.score(one.search_score, metric.name)}"
             "<extra>%{fullData.name}</extra>",
         )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import plotly.graph_objects as go
 
 from search.report import text
 from search.report.facts import Rematch
+from search.report.facts.rematch import Contender
 from search.report.style import NEUTRAL, SHARE, empty_figure, label
+from search.trials import Metric
 
 ROW_PX = 64
 
@@ -25,24 +29,11 @@ def contest(found: Rematch, palette: dict[str, str]) -> go.Figure:
         figure.update_xaxes(tickformat=SHARE)
     for one in found.contenders:
         colour, row = palette[one.family], names[one.trial]
-        low, high = one.interval or (one.mean, one.mean)
-        said = f"{text.score(one.mean, metric.name)} on average"
-        if one.interval:
-            said += f", {text.score(low, metric.name)} to {text.score(high, metric.name)}"
         figure.add_scatter(
-            x=[low, one.mean, high],
-            y=[row] * 3,
+            **mean_bar(one, row, colour),
             customdata=[one.trial] * 3,
-            mode="lines+markers",
             name="mean, and the ends of its interval",
-            line={"color": colour, "width": 3},
-            marker={
-                "symbol": ["line-ns", "square", "line-ns"],
-                "size": [14, 11, 14],
-                "color": colour,
-                "line": {"width": 3, "color": colour},
-            },
-            hovertemplate=f"trial {one.trial}<br>{said}<extra></extra>",
+            hovertemplate=f"trial {one.trial}<br>{mean_said(one, metric)}<extra></extra>",
         )
         figure.add_scatter(
             x=list(one.scores),
@@ -54,12 +45,45 @@ def contest(found: Rematch, palette: dict[str, str]) -> go.Figure:
             hovertemplate="a seed: %{x:.4f}<extra></extra>",
         )
         figure.add_scatter(
-            x=[one.search_score],
-            y=[row],
+            **promise(one, row, colour),
             customdata=[one.trial],
-            mode="markers",
             name="in the search",
-            marker={"symbol": "diamond-open", "size": 12, "color": colour, "line": {"width": 1.8}},
             hovertemplate=f"in the search: {text.score(one.search_score, metric.name)}<extra></extra>",
         )
     return figure
+
+
+def mean_bar(one: Contender, row: str | int, colour: str) -> dict[str, Any]:
+    """A contender's mean as a square, in a bar from end to end of its interval: properties of a trace."""
+    low, high = one.interval or (one.mean, one.mean)
+    return {
+        "x": [low, one.mean, high],
+        "y": [row] * 3,
+        "mode": "lines+markers",
+        "line": {"color": colour, "width": 3},
+        "marker": {
+            "symbol": ["line-ns", "square", "line-ns"],
+            "size": [14, 11, 14],
+            "color": colour,
+            "line": {"width": 3, "color": colour},
+        },
+    }
+
+
+def mean_said(one: Contender, metric: Metric) -> str:
+    """The same in words."""
+    said = f"{text.score(one.mean, metric.name)} on average"
+    if one.interval:
+        low, high = (text.score(end, metric.name) for end in one.interval)
+        said += f", {low} to {high}"
+    return said
+
+
+def promise(one: Contender, row: str | int, colour: str) -> dict[str, Any]:
+    """What the search had promised of a contender, as a diamond: properties of a trace."""
+    return {
+        "x": [one.search_score],
+        "y": [row],
+        "mode": "markers",
+        "marker": {"symbol": "diamond-open", "size": 12, "color": colour, "line": {"width": 1.8}},
+    }
