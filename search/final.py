@@ -9,6 +9,7 @@ from typing import Any
 from search.ensemble import Candidate, candidate, write_ensemble
 from search.folder import FolderError, SearchFolder
 from search.lengths import length_epochs
+from search.report.text import count
 from search.results import config_of, winner_of
 from search.training import DivergedError, Heard, Told, fit, write_model
 from search.trials import TrialRecord
@@ -172,7 +173,8 @@ def retrain(
     for place, config in enumerate(choice.configs):
         member = f"trial {choice.joined[place].number} ({config.recipe.model.name})" if choice.joined else ""
         if member:
-            told(f"Member {place + 1} of {len(choice.joined)}: {member}, {length_of(config)} epochs")
+            length = count(length_of(config), "epoch")
+            told(f"Member {place + 1} of {len(choice.joined)}: {member}, {length}")
         if seed is not None:
             config = config.model_copy(update={"seed": seed})
         try:
