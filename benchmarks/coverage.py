@@ -124,6 +124,8 @@ def settings() -> Iterator[Setting]:
             for pictures in (200, 800):
                 yield Setting(metric, accuracy, pictures, classes=classes)
         yield Setting(metric, grouped=True, classes=classes)
+    for contenders in (5, 10):
+        yield from (Setting(accuracy=accuracy, contenders=contenders) for accuracy in (0.9, 0.98))
 
 
 def tested_settings() -> Iterator[Setting]:
@@ -164,6 +166,7 @@ def row(setting: Setting, runs: list[Searched]) -> str:
         if run.first_interval is not None:
             naive.append(float(holds(run.first_interval, run.truth[run.first])))
     spread = f"{setting.seed_sd:g}" + (", uneven" if setting.uneven else "")
+    spread += f", {setting.contenders} contenders" if setting.contenders != Setting.contenders else ""
     shares = [percent(values) for values in (inside, winner, differences, best)]
     cells = [*of_pictures(setting), f"{setting.seeds}", spread, *shares, f"{np.mean(tied):.1f}"]
     cells += [f"{100 * np.mean(values):.1f}" for values in (won, found_best)]

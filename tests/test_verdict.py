@@ -117,16 +117,34 @@ def test_the_clearly_worse_is_not_tied_and_the_rest_is() -> None:
     assert (found.winner, found.won_by) == (found.standings[0].trial, "score")
 
 
-def test_of_three_those_are_tied_whose_interval_of_the_difference_reaches_zero() -> None:
+@pytest.mark.parametrize("count", [3, 6])
+def test_those_are_tied_whose_interval_of_the_difference_reaches_zero(count: int) -> None:
     outcomes = set()
     for seed in range(40):
-        abilities = np.random.default_rng(seed).uniform(1, 2, 3)
+        abilities = np.random.default_rng(seed).uniform(1, 2, count)
         contenders = [contender(10 * seed + place, ability) for place, ability in enumerate(abilities)]
         for one in verdict(ACCURACY, contenders, LABELS).standings[1:]:
             assert one.behind_interval is not None
             assert one.tied == (one.behind_interval[0] <= 0)
             outcomes.add(one.tied)
     assert outcomes == {True, False}
+
+
+def test_the_more_contenders_the_further_reach_the_differences_from_the_luckiest() -> None:
+    coverage = script("coverage")
+    setting = coverage.Setting(pictures=200, seed_sd=0.01, contenders=10, gap=0.0)
+    held, ordinary = [], []
+    for seed in range(100):
+        search = coverage.searched(setting, np.random.default_rng(seed))
+        for one in search.found.standings[1:]:
+            low, high = one.behind_interval or (math.nan, math.nan)
+            held.append(low <= 0 <= high)  # all are equally good
+            # As wide as a comparison of two by themselves: ten contenders with three seeds each.
+            ordinary.append(
+                one.behind <= (high - low) / 2 * stats.t.ppf(0.975, 20) / stats.t.ppf(1 - 0.05 / 9, 20)
+            )
+    assert 0.93 < np.mean(held) < 0.98
+    assert np.mean(ordinary) < 0.9
 
 
 def test_among_more_contenders_it_takes_more_not_to_be_tied() -> None:

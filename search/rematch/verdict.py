@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from search import resampling
-from search.intervals import Interval, around, independent
+from search.intervals import TAIL, Interval, around, independent
 from search.rematch.noise import Noise, noise
 from search.trials import Metric
 
@@ -53,8 +53,8 @@ class Standing:
     behind: float
     """By how much that is worse than the leader's; 0 for the leader."""
     behind_interval: Interval | None
-    """95%, of the true difference; where it reaches below 0, this one may be better. None for the leader, and
-    where `interval` is."""
+    """At least 95%, of the true difference; where it reaches below 0, this one may be better. None for the
+    leader, and where `interval` is."""
     tied: bool | None
     """Whether it may be the best for all that is known; None where `interval` is."""
 
@@ -88,7 +88,12 @@ def verdict(
     with the best of Hsu (1984, Ann. Stat. 12), by one-sided t intervals, each of a probability of error of
     5% over the number of the others (Bonferroni). With three contenders that makes them 5% wider than
     Dunnett's, which would need the correlations of the comparisons. So the best one is among the tied with a
-    probability of 95%, and with three contenders those are tied whose `behind_interval` reaches 0.
+    probability of 95%.
+
+    The leader leads by luck, too, the more so the more contenders there are, so `behind_interval` reaches as
+    far as these comparisons: an ordinary 95% interval with up to three contenders, a wider one with more. Of
+    the differences from the highest of k equal means it holds 93% (three contenders) to 96% (sixteen), where
+    ordinary ones would hold 93 to 81%. From three contenders on, one whose interval is above 0 is not tied.
 
     Where no contender has two seeds, nothing is known of the seeds: there are no intervals, and the highest
     score wins. A contender with one seed among others with several is taken to vary as they do; its interval
@@ -116,6 +121,7 @@ def verdict(
     gains = [metric.gain(value) for value in ranked_by]
     leader = gains.index(max(gains))
     size = independent(metric, labels, units)
+    tail = ALPHA / max(1, len(contenders) - 1)
     standings = []
     for place, contender in enumerate(contenders):
         mean, behind = float(np.mean(scores[place])), gains[leader] - gains[place]
@@ -133,12 +139,12 @@ def verdict(
             tied=None,
         )
         if known is not None:
-            half = known.between(leader, place)
+            half = known.between(leader, place, min(TAIL, tail))
             standing = replace(
                 standing,
                 interval=around(metric, mean, known.alone(place), size),
                 behind_interval=None if place == leader else (behind - half, behind + half),
-                tied=_may_be_best(place, gains, known),
+                tied=_may_be_best(place, gains, known, tail),
             )
         standings.append(standing)
     standings.sort(key=lambda standing: (standing.behind, standing.trial))
@@ -173,11 +179,9 @@ def _check(contenders: Sequence[Contender], labels: np.ndarray) -> None:
                 raise ValueError(f"trial {contender.trial}: a run has log-probabilities that are not finite")
 
 
-def _may_be_best(place: int, gains: Sequence[float], known: Noise) -> bool:
+def _may_be_best(place: int, gains: Sequence[float], known: Noise, tail: float) -> bool:
     others = [other for other in range(len(gains)) if other != place]
-    return all(
-        gains[other] - gains[place] <= known.between(other, place, ALPHA / len(others)) for other in others
-    )
+    return all(gains[other] - gains[place] <= known.between(other, place, tail) for other in others)
 
 
 def _winner(standings: Sequence[Standing], costs: Mapping[int, float | None]) -> tuple[int, str]:
