@@ -37,7 +37,7 @@ from search.tracking.beside import tracked
 from search.tune.connection import Connection
 from search.tune.driver import StopAll, Venue, carried, run
 from search.tune.probing import measured
-from search.tune.resources import may_share, packed, share
+from search.tune.resources import may_share, most_wanted, packed, share
 from search.warm_start import store_formers
 from spaces.errors import InputError
 from trainables.checkpoint import checkpoint_file
@@ -145,7 +145,15 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             workers=resources.workers,
             weights=carried(plan.weights, joined=cluster.joined),
         )
-        venue = Venue(place, resources, 60 * settings.timeout_min, StopAll())
+        venue = Venue(
+            place,
+            resources,
+            most=most_wanted(settings),
+            to_come=cluster.to_come,
+            told=lambda line: terminal.print(escape(line)),
+            silence_s=60 * settings.timeout_min,
+            stop=StopAll(),
+        )
         with _interrupts(venue.stop, terminal), LivePage(folder) as page:
             with Progress(engine, terminal) as progress:
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from search.asks import require_known
 from search.budget import UNMEASURED_SHARE
 from search.folder import SearchFolder
 from search.limits import LimitError, within_limits
@@ -116,6 +117,7 @@ def make_plan(settings: Settings, console: Console, *, before: SearchFolder | No
     given = [(f"--start-from {name}", config.recipe) for name, config in own]
     given += [(start.source, Recipe.model_validate(start.recipe)) for start in known]
     offers = _of(space)
+    require_known(settings.resources, {recipe.model.name for _, recipe in [*offers, *given]})
     rehearse([*offers, *given], 2, console)  # every loss can do with two; how many there are is not known
 
     first_px, *_ = space.sizes_px()

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from search.asks import EXAMPLE as ASK_EXAMPLE
 from search.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded, hint_when_interrupted
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.imports import uncollected
@@ -219,6 +220,13 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--cpus-per-trial", metavar="N", type=float, help="CPUs of each worker")
     where.add_argument(
         "--gpus-per-trial", metavar="N", type=float, help="GPUs of each worker; a fraction shares a GPU"
+    )
+    where.add_argument(
+        "--resources",
+        metavar="NETWORK=WHAT:N,...",
+        nargs="+",
+        help="what the workers of some networks get, where that is not the same for all: cpus, gpus and "
+        f"accelerator_type (Ray's name of a kind of GPU), such as {ASK_EXAMPLE} 'plain_*=cpus:2,gpus:0'",
     )
     where.add_argument(
         "--pack",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from search.allowance import Allowance, duration_s
+from search.asks import Ask, asks
 from search.objectives import Objectives, weights
 from search.policy.sampler_names import SAMPLERS
 from search.trials import METRICS, Metric
@@ -97,6 +98,8 @@ class Settings(BaseModel):
     """CPUs of each worker; None: an equal share."""
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = None
     """GPUs of each worker; None: one where there is one."""
+    resources: Annotated[dict[str, Ask], BeforeValidator(asks)] = {}
+    """What workers get in trials of some networks, by patterns of their names: the first that fits counts."""
     pack: Literal["auto", "off"] = "auto"
     """Whether trials share GPUs, as many as keep one busy, where not told what they get."""
     timeout_min: Annotated[float, Field(gt=0)] = 30.0

@@ -25,9 +25,10 @@ from search.rematch import play as playing
 from search.rematch.runs import Rematch
 from search.settings import Settings
 from search.trials import Outcome, Start
-from search.tune.cluster import Cluster, ClusterError, Node
+from search.tune.cluster import Cluster, ClusterError
 from search.tune.connection import Connection
 from search.tune.driver import Venue
+from search.tune.nodes import Node
 from search.tune.resources import Resources, share
 from spaces.space import Space
 from spaces.space_files import load_space, space_names
@@ -105,7 +106,7 @@ def test_a_search_that_ray_has_no_room_for_leaves_its_name_free(
 
     greedy = replace(plan, settings=settings(cpus_per_trial=3))
     without_ray(monkeypatch)
-    with pytest.raises(ClusterError, match=r"a trial asks for 1 x \(3 CPUs"):
+    with pytest.raises(ClusterError, match=r"a trial asks for 1 worker of 3 CPUs"):
         start(greedy, results=results)
     assert list(results.iterdir()) == []
 

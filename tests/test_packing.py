@@ -11,7 +11,8 @@ import pytest
 from search.packing import HEADROOM, Measured, costliest, form, kind, load_costs, save_costs, together
 from search.settings import Settings
 from search.trials import Trial
-from search.tune.cluster import Cluster, Node
+from search.tune.cluster import Cluster
+from search.tune.nodes import Node
 from search.tune.resources import Resources, may_share, packed, share
 from spaces.space_files import load_space
 from tests.toy_pictures import tiny_recipe

@@ -24,8 +24,9 @@ from search.policy.policy import Policy
 from search.records import RecordFile
 from search.run import settings_from
 from search.trials import Epoch, Outcome, Start, Trial, TrialRecord
-from search.tune.cluster import Cluster, Node
+from search.tune.cluster import Cluster
 from search.tune.connection import Connection
+from search.tune.nodes import Node
 from search.variants import variants
 from spaces.faults import SpaceError
 from spaces.recipe import Recipe

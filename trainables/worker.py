@@ -71,6 +71,8 @@ class Slot:
     gpus: float = 0.0
     at_once: int | None = None
     """Pictures that go through the network at a time; None: a whole batch, as long as memory holds it."""
+    gpu_type: str | None = None
+    """Ray's `accelerator_type`, where only that will do."""
 
 
 def work(trial: dict[str, Any], place: Workplace, slot: Slot) -> None:
@@ -84,6 +86,8 @@ def work(trial: dict[str, Any], place: Workplace, slot: Slot) -> None:
     """
     context = _Context(place.workers)
     try:
+        if place.workers > 1:
+            context.report({"event": "begin", "trial": trial["number"]})
         outcome = _train(trial, place, slot, context)
         context.report({"event": "end", "trial": trial["number"], "outcome": outcome})
     except Exception as fault:

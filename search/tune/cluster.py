@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import socket
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 
 import ray
 
-from search.report.text import count
+from search.tune.nodes import GPU_TYPE, Node, NodeType, node_types, nodes_alive, size_of, there_are
 from spaces.errors import InputError
 
 DEFAULT_PORT = 6379  # of `ray start --head`
@@ -36,19 +35,6 @@ class ClusterError(InputError):
 
 
 @dataclass(frozen=True)
-class Node:
-    """One machine of a cluster."""
-
-    cpus: float
-    gpus: float = 0.0
-
-    def room(self, cpus: float, gpus: float) -> int:
-        """How many workers of so many CPUs and GPUs fit on it at a time."""
-        shares = [self.cpus / cpus] + ([self.gpus / gpus] if gpus else [])
-        return math.floor(min(shares) + 1e-9)  # 0.3 / 0.1 is 2.9999...
-
-
-@dataclass(frozen=True)
 class Cluster:
     """A Ray that this process is connected to."""
 
@@ -59,6 +45,8 @@ class Cluster:
     """Kinds of GPUs, as far as Ray knows them."""
     joined: bool = False
     """Whether it was there before, with other machines perhaps, now or later."""
+    to_come: tuple[NodeType, ...] = ()
+    """What its autoscaler may add; empty where it has none."""
 
     @property
     def cpus(self) -> float:
@@ -70,9 +58,18 @@ class Cluster:
         """GPUs of all nodes."""
         return sum(node.gpus for node in self.nodes)
 
+    @property
+    def kinds(self) -> tuple[NodeType, ...]:
+        """All nodes that there are or may be."""
+        return (*(NodeType(node, 1) for node in self.nodes), *self.to_come)
+
     def room(self, cpus: float, gpus: float) -> int:
         """How many workers of so many CPUs and GPUs fit at a time: none is spread over nodes."""
         return sum(node.room(cpus, gpus) for node in self.nodes)
+
+    def __str__(self) -> str:
+        """What there is, and what may come, for people."""
+        return there_are(self.nodes, self.to_come)
 
 
 def connect(address: str, *, worker_groups: bool) -> Cluster:
@@ -121,17 +118,13 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
                 runtime_env={"worker_process_setup_hook": _know_own_cluster} if worker_groups else None,
                 **quiet,
             )
-    nodes = tuple(
-        Node(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
-        for node in ray.nodes()
-        if node["Alive"]
-    )
-    types = sorted(name for name in ray.cluster_resources() if name.startswith("accelerator_type:"))
-    cluster = Cluster("", nodes, tuple(types), joined=bool(joined))
+    nodes = nodes_alive()
+    types = sorted(name for name in ray.cluster_resources() if name.startswith(GPU_TYPE))
+    to_come = node_types() if joined else ()
+    cluster = Cluster("", nodes, tuple(types), joined=bool(joined), to_come=to_come)
     where = ray.get_runtime_context().gcs_address
-    what = f"{count(len(nodes), 'node')}, {count(cluster.cpus, 'CPU')}, {count(cluster.gpus, 'GPU')}"
     verb = "joined the Ray cluster at" if joined else "started Ray on this machine,"
-    return replace(cluster, description=f"{verb} {where}: {what}")
+    return replace(cluster, description=f"{verb} {where}: {size_of(nodes)}")
 
 
 def _processes_beforehand(cpus: int) -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,9 @@ from ray import tune
 from ray.tune.execution import class_cache
 
 from search.tune.driven import Driven
+from search.tune.nodes import NodeType
 from search.tune.resources import Resources
+from search.tune.room import Room
 from search.tune.scheduler import TrialScheduler
 from search.tune.searcher import TrialSearcher
 from search.tune.trial import in_ray, run_trial
@@ -33,6 +36,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the command line has its own
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",  # how many there are at a time, the searcher says
 }
 
 
@@ -57,6 +61,12 @@ class Venue:
 
     place: Workplace
     resources: Resources
+    most: int
+    """Trials at a time, however large the cluster becomes."""
+    to_come: Sequence[NodeType]
+    """What its autoscaler may add."""
+    told: Callable[[str], None]
+    """Hears what becomes of the cluster, in words."""
     silence_s: float
     """One that reports nothing for so long is given up."""
     stop: StopAll
@@ -77,14 +87,24 @@ def run(driven: Driven, venue: Venue, *, tick: Callable[[], None]) -> None:
         tune.with_parameters(partial(run_trial, workers=venue.resources.workers), place=venue.place),
         partial(_request, workers=venue.resources.workers),
     )
-    with tempfile.TemporaryDirectory(prefix="classifier-search-") as scratch:
+    room = Room(
+        venue.resources, most=venue.most, to_come=venue.to_come, told=venue.told, stop=venue.stop.stop
+    )
+
+    def both() -> None:
+        tick()
+        room.tick()
+
+    with (
+        tempfile.TemporaryDirectory(prefix="classifier-search-") as scratch,
+        contextlib.closing(room),
+    ):
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=TrialSearcher(driven, venue.resources),
+                search_alg=TrialSearcher(driven, room),
                 scheduler=TrialScheduler(driven),
                 num_samples=-1,  # until the searcher says that it has finished
-                max_concurrent_trials=venue.resources.concurrency,
                 reuse_actors=venue.resources.workers == 1,
             ),
             run_config=tune.RunConfig(
@@ -93,7 +113,7 @@ def run(driven: Driven, venue: Venue, *, tick: Callable[[], None]) -> None:
                 stop=venue.stop,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=MAX_LOSSES),
-                callbacks=[Watch(driven, silence_s=venue.silence_s, tick=tick)],
+                callbacks=[Watch(driven, room, silence_s=venue.silence_s, tick=both)],
             ),
         ).fit()
 

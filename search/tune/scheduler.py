@@ -25,7 +25,10 @@ class TrialScheduler(Unsaved, FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         """CONTINUE or STOP, after one message of `trainables.worker`."""
         message = json.loads(result["message"])
-        if message.pop("event") == "end":
+        event = message.pop("event")
+        if event == "begin":
+            return self.CONTINUE  # its workers are together, which the watch wants to know
+        if event == "end":
             outcome = Outcome(message.pop("outcome"))
             self._driven.end(message.pop("trial"), outcome, **message)
             return self.CONTINUE  # the trial's function returns by itself

@@ -8,28 +8,34 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from search.tune.driven import Driven
-from search.tune.resources import Resources
+from search.tune.room import Room
 from search.tune.unsaved import Unsaved
 
 
 class TrialSearcher(Unsaved, Searcher):
     """Hands out trials. Results go through the scheduler, which decides."""
 
-    def __init__(self, driven: Driven, resources: Resources) -> None:
+    def __init__(self, driven: Driven, room: Room) -> None:
         super().__init__()
-        self._driven, self._resources = driven, resources
+        self._driven, self._room = driven, room
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """The next trial as a Tune config, with the slot of each of its workers, or FINISHED."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial as a Tune config, with the slot of each worker; FINISHED; or None: not now."""
+        if not self._room.is_free():
+            return None
         trial = self._driven.ask()
         if trial is None:
+            self._room.no_more()
             return str(Searcher.FINISHED)
-        return {"trial": asdict(trial), "slot": asdict(self._resources.slot(trial))}
+        slot = self._room.resources.slot(trial)
+        self._room.asked(trial_id, slot)
+        return {"trial": asdict(trial), "slot": asdict(slot)}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Nothing: the trial's own last message has said how it ended."""
+        """There is room for another; the trial's own last message has said how it ended."""
+        self._room.ended(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the records are the state."""

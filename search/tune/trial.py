@@ -13,6 +13,7 @@ import ray.tune
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from search.tune.nodes import GPU_TYPE
 from trainables.process import keep_freed_memory
 from trainables.worker import Slot, Workplace, work
 
@@ -58,7 +59,9 @@ def run_trial(config: dict[str, Any], *, place: Workplace, workers: int) -> None
 
 def in_ray(slot: Slot) -> dict[str, float]:
     """The slot in Ray's terms."""
-    return {"CPU": slot.cpus, "GPU": slot.gpus} if slot.gpus else {"CPU": slot.cpus}
+    found = {"CPU": slot.cpus, "GPU": slot.gpus} if slot.gpus else {"CPU": slot.cpus}
+    # As Ray's own `accelerator_type=`: a crumb of a resource that nodes of that type have.
+    return found | {GPU_TYPE + slot.gpu_type: 0.001} if slot.gpu_type else found
 
 
 def _is_a_loss(fault: ray.train.WorkerGroupError) -> bool:

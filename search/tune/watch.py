@@ -13,6 +13,7 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from search.trials import Outcome
 from search.tune.driven import Driven
+from search.tune.room import Room
 from search.tune.unsaved import Unsaved
 
 
@@ -25,8 +26,8 @@ class Watch(Unsaved, Callback):
         tick: Called several times a second from the driver's loop.
     """
 
-    def __init__(self, driven: Driven, *, silence_s: float, tick: Callable[[], None]) -> None:
-        self._driven, self._silence_s, self._tick = driven, silence_s, tick
+    def __init__(self, driven: Driven, room: Room, *, silence_s: float, tick: Callable[[], None]) -> None:
+        self._driven, self._room, self._silence_s, self._tick = driven, room, silence_s, tick
         self._heard: dict[str, float] = {}
 
     def on_step_begin(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
@@ -34,24 +35,29 @@ class Watch(Unsaved, Callback):
         self._tick()
         now = time.monotonic()
         for trial in trials:
-            if trial.status == TuneTrial.RUNNING and now - self._heard_of(trial, now) > self._silence_s:
+            if (
+                trial.status == TuneTrial.RUNNING
+                and now - self._heard.get(trial.trial_id, now) > self._silence_s
+            ):
                 self._kill(trial)
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        """A trial has been handed to an actor."""
-        self._heard[trial.trial_id] = time.monotonic()
+        """A trial has been handed to an actor; where it has several workers, that still waits for them."""
+        if self._room.resources.workers == 1:
+            self._begins(trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
         """A trial has reported."""
-        self._heard[trial.trial_id] = time.monotonic()
+        self._begins(trial)
 
     def on_trial_recover(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         """A trial's process was lost, and Tune starts it again."""
         self._heard.pop(trial.trial_id, None)
+        self._room.waits(trial.trial_id)
         self._driven.lost(_number(trial))
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
@@ -59,8 +65,9 @@ class Watch(Unsaved, Callback):
         text = _error_text(trial)
         self._driven.end(_number(trial), Outcome.FAILED, text.splitlines()[-1], text)
 
-    def _heard_of(self, trial: TuneTrial, now: float) -> float:
-        return self._heard.setdefault(trial.trial_id, now)
+    def _begins(self, trial: TuneTrial) -> None:
+        self._heard[trial.trial_id] = time.monotonic()
+        self._room.runs(trial.trial_id)
 
     def _kill(self, trial: TuneTrial) -> None:
         self._driven.end(

@@ -1,0 +1,178 @@
+"""How many trials a cluster holds, looked at anew as its nodes come and go."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import ray
+
+from search.report.text import count
+from search.tune.demand import Demand
+from search.tune.nodes import Node, NodeType, nodes_alive, size_of, there_are
+from search.tune.resources import Resources, pool
+from search.tune.trial import in_ray
+from trainables.worker import Slot
+
+LOOK_S = 2.0
+"""Between two looks at the nodes."""
+BUSY_S = 30.0
+"""When trials wait for so long, and none runs, that is told."""
+PATIENCE_S = 60.0
+"""When for so long there is no node that a trial fits on, and none runs, the search ends."""
+
+
+class _State(Enum):
+    RUNS = "some trial runs, or none is wanted"
+    BUSY = "there are nodes, and others use them"
+    TO_COME = "an autoscaler may add a node"
+    NOWHERE = "there is no node, and none may be added"
+
+
+@dataclass
+class _Place:
+    """A trial that has been asked for and has not ended."""
+
+    slot: Slot
+    runs: bool = False
+
+
+class Room:
+    """Says when there is room for another trial, and ends a search when there is none left.
+
+    A trial that nothing is free for waits: for an autoscaler's next node, or until others leave the cluster.
+
+    Args:
+        most: Trials at a time, however large the cluster becomes.
+        to_come: What an autoscaler may add.
+        told: Hears what becomes of the cluster, in words.
+        stop: Ends the search.
+        look: The nodes that there are.
+        clock: Seconds, from any start.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        *,
+        most: int,
+        to_come: Sequence[NodeType],
+        told: Callable[[str], None],
+        stop: Callable[[], None],
+        look: Callable[[], tuple[Node, ...]] = nodes_alive,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.resources, self._most, self._to_come = resources, most, tuple(to_come)
+        self._told, self._stop, self._look, self._clock = told, stop, look, clock
+        self._trials: dict[str, _Place] = {}
+        self._more = True
+        self._demand = Demand([in_ray(resources.worker)] * resources.workers)
+        self._nodes, self._looked = look(), clock()
+        self._places = self._on(self._nodes)
+        self._state, self._since, self._said = _State.RUNS, clock(), False
+
+    def is_free(self) -> bool:
+        """Whether another trial should be asked for.
+
+        One always, so that an autoscaler hears of it. Where families wait for different nodes, what the next
+        one needs is not known before: as many may wait as run, lest nodes stand idle for want of their own.
+        """
+        if not self._trials:
+            return True
+        waiting = 1 if len(self._places) > 1 else 0
+        if len(self._trials) >= min(self._most, (1 + waiting) * sum(self._places.values())):
+            return False
+        there = Counter(pool(place.slot) for place in self._trials.values())
+        return any(there[key] < places for key, places in self._places.items())
+
+    def asked(self, trial_id: str, slot: Slot) -> None:
+        """A trial waits from now on."""
+        self._trials[trial_id] = _Place(slot)
+
+    def runs(self, trial_id: str) -> None:
+        """A trial has what it asked for."""
+        if trial_id in self._trials:
+            self._trials[trial_id].runs = True
+
+    def waits(self, trial_id: str) -> None:
+        """A trial was lost, and waits again."""
+        if trial_id in self._trials:
+            self._trials[trial_id].runs = False
+
+    def ended(self, trial_id: str) -> None:
+        """A trial needs nothing more."""
+        self._trials.pop(trial_id, None)
+
+    def no_more(self) -> None:
+        """No further trial is going to be asked for."""
+        self._more = False
+
+    def close(self) -> None:
+        """Asks an autoscaler for nothing more."""
+        self._demand.set(0)
+
+    def tick(self) -> None:
+        """Looks at the cluster, when it is time to; cheap enough to be called many times a second."""
+        now = self._clock()
+        if now - self._looked < LOOK_S:
+            return
+        self._looked, nodes = now, self._look()
+        if nodes != self._nodes:
+            self._nodes, self._places = nodes, self._on(nodes)
+            places = sum(self._places.values())
+            self._told(f"Ray has {size_of(nodes)} now: room for {count(places, 'trial')} at a time.")
+        self._demand.set(self._wanted())
+        if (state := self._found()) is not self._state:
+            self._state, self._since, self._said = state, now, False
+        self._act(now - self._since)
+
+    def _on(self, nodes: Sequence[Node]) -> dict[tuple[bool, str | None], int]:
+        return self.resources.places([NodeType(node, 1) for node in nodes])
+
+    def _wanted(self) -> int:
+        """For how many more trials an autoscaler should add nodes; at most for as many again as there are."""
+        there = sum(self._places.values())
+        # Where families wait for different nodes, those that wait tell it themselves.
+        if not self._to_come or not self._more or self.is_free() or len(self._places) > 1:
+            return 0
+        come = sum(self.resources.places(self._to_come).values())
+        return max(0, min(self._most - there, come, max(1, there)))
+
+    def _found(self) -> _State:
+        waiting = {place.slot for place in self._trials.values() if not place.runs}
+        if not waiting or any(place.runs for place in self._trials.values()):
+            return _State.RUNS
+        nodes = [NodeType(node, 1) for node in self._nodes]
+        if any(self.resources.room(slot, nodes) for slot in waiting):
+            return _State.BUSY
+        if any(self.resources.room(slot, self._to_come) for slot in waiting):
+            return _State.TO_COME
+        return _State.NOWHERE
+
+    def _act(self, since_s: float) -> None:
+        """Tells once of what keeps trials waiting, and ends the search when that has lasted too long."""
+        if self._state is _State.RUNS:
+            return
+        slot = next(place.slot for place in self._trials.values() if not place.runs)
+        asked = f"a trial asks for {self.resources.asked(slot)}, and {there_are(self._nodes, self._to_come)}"
+        if self._state is _State.NOWHERE and since_s >= PATIENCE_S:
+            self._told(f"Still no node can hold a trial: {asked}. The search ends, and keeps what there is.")
+            self._stop()
+        elif not self._said and since_s >= (BUSY_S if self._state is _State.BUSY else 0.0):
+            self._said = True
+            self._told(self._why(asked))
+
+    def _why(self, asked: str) -> str:
+        """What keeps trials waiting."""
+        if self._state is _State.BUSY:
+            return f"The search waits, for the cluster is in use: {asked}. Free are {_free()}."
+        if self._state is _State.TO_COME:
+            return f"The search waits for a node: {asked}. `ray status` says what becomes of it."
+        return f"No node can hold a trial: {asked}. If none comes in {PATIENCE_S:g} seconds, the search ends."
+
+
+def _free() -> str:
+    return str(Node.of(ray.available_resources()))

@@ -1,0 +1,90 @@
+"""A Ray cluster on this machine, its nodes as processes of our own, that searches can join."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.commands import TIMEOUT_S
+
+HOST = "127.0.0.1"
+
+
+class RayCluster:
+    """Use as a context manager: it has a head, of which trials get no CPU, and ends with all of its nodes.
+
+    Args:
+        autoscaler: The kinds of nodes that Ray's autoscaler may add, in the words of a cluster file; they
+            come as processes on this machine, too.
+    """
+
+    def __init__(self, autoscaler: Mapping[str, Any] | None = None) -> None:
+        self._temp = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))  # names of sockets have to be short
+        with socket.socket() as free:
+            free.bind((HOST, 0))
+            port = free.getsockname()[1]
+        self.address = f"{HOST}:{port}"
+        self._config = self._temp / "ray_bootstrap_config.yaml"
+        self._nodes: list[subprocess.Popen[bytes]] = []
+        self.environment = {
+            "HOME": str(self._temp),  # where `ray up` puts the configuration
+            "RAY_TMPDIR": str(self._temp),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": "0" * 64,
+            "RAY_FAKE_CLUSTER": "1",
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+            "RAY_enable_autoscaler_v2": "0",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        arguments = ["--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false"]
+        if autoscaler:
+            self._config.write_text(yaml.safe_dump(self._autoscaling(autoscaler)))
+            arguments.append(f"--autoscaling-config={self._config}")
+        self._head = self._start(*arguments, f"--node-ip-address={HOST}")
+
+    def _autoscaling(self, node_types: Mapping[str, Any]) -> dict[str, Any]:
+        head = {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}
+        return {
+            "cluster_name": "fake",
+            "max_workers": 8,
+            "idle_timeout_minutes": 0.1,
+            "upscaling_speed": 10,
+            "provider": {"type": "fake_multinode", "gcs_address": self.address},
+            "available_node_types": {"ray.head.default": head, **node_types},
+            "head_node_type": "ray.head.default",
+            "auth": {},
+            "docker": {},
+            "initialization_commands": [],
+            "setup_commands": [],
+            "head_setup_commands": [],
+            "worker_setup_commands": [],
+            "head_start_ray_commands": [],
+            "worker_start_ray_commands": [],
+            "file_mounts": {},
+            "cluster_synced_files": [],
+            "file_mounts_sync_continuously": False,
+            "rsync_exclude": [],
+            "rsync_filter": [],
+        }
+
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        memory = f"--object-store-memory={80 * 1024**2}"
+        with (self._temp / "ray.log").open("ab") as log:
+            return subprocess.Popen(
+                ["ray", "start", "--block", memory, *arguments],
+                env={**os.environ, **self.environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
