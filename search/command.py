@@ -134,6 +134,21 @@ def table_console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
 
 
+def gpus_of_this_machine(wanted: str) -> list[str]:
+    """Names of so many GPUs of this machine, as torch knows them, or of `all`, which may be none.
+
+    Raises:
+        InputError: There are not so many.
+    """
+    import torch
+
+    there = torch.cuda.device_count()
+    number = int(wanted) if wanted.isdecimal() else 0
+    if wanted != "all" and not 1 <= number <= there:
+        raise InputError(f"--gpus {wanted}: a number from 1 on, or all; this machine has {there} for torch.")
+    return [f"cuda:{place}" for place in range(there if wanted == "all" else number)]
+
+
 def runtime_on(device: str) -> Runtime:
     """A runtime on what `--device` names.
 

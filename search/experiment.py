@@ -143,6 +143,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             checkpoints=str(folder.checkpoints.resolve()),
             imports=settings.imports,
             workers=resources.workers,
+            batch_norm=settings.batch_norm,
             weights=carried(plan.weights, joined=cluster.joined),
         )
         venue = Venue(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from trainables.data import read_split
 from trainables.export import ExportError
 from trainables.models.create import import_networks
 from trainables.models.dry_run import dry_run
+from trainables.parallel import LEAST_PICTURES
 from trainables.runtime import Runtime
 
 TRAINED_ON = ("train", "validation", "selection")
@@ -138,6 +140,7 @@ def retrain(
     false_alarm_rate: float = FALSE_ALARM_RATE,
     onnx: bool = False,
     runtime: Runtime | None = None,
+    devices: Sequence[str] = (),
     heard: Heard = lambda metrics: None,
     told: Told = lambda line: None,
 ) -> Path:
@@ -150,6 +153,7 @@ def retrain(
         seed: Instead of the trial's own; in an ensemble, of every member's.
         false_alarm_rate: Share of pictures of known classes that the model may call unknown.
         onnx: Whether the model is exported to ONNX too, which takes the `onnx` extra.
+        devices: That train together, with a process each; without them `runtime` says which one does.
         heard: Hears each epoch's metrics.
         told: Hears what goes on beside them.
 
@@ -178,7 +182,13 @@ def retrain(
         if seed is not None:
             config = config.model_copy(update={"seed": seed})
         try:
-            fitted.append(fit(folder, config, out, parts=TRAINED_ON, runtime=runtime, heard=heard))
+            few = config.recipe.optim.batch_size // LEAST_PICTURES
+            used = devices[: max(1, few)]
+            if len(used) < len(devices):
+                told(f"{count(len(used), 'device')} of {len(devices)}: its batches are too small for more.")
+            fitted.append(
+                fit(folder, config, out, parts=TRAINED_ON, runtime=runtime, devices=used, heard=heard)
+            )
         except DivergedError as fault:
             what = f"{member}: {fault}" if member else str(fault)
             other = "leave --ensemble out" if member else "retrain another trial with --trial"

@@ -12,6 +12,7 @@ from rich.console import Console
 from search.command import (
     DEVICE_HELP,
     epoch_line,
+    gpus_of_this_machine,
     guarded,
     hint_when_interrupted,
     runtime_on,
@@ -54,7 +55,15 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--out", metavar="DIR", help="another folder for the model")
     add_delivery_options(top)
-    top.add_argument("--device", default="auto", help=DEVICE_HELP)
+    where = top.add_mutually_exclusive_group()
+    where.add_argument("--device", default="auto", help=DEVICE_HELP)
+    where.add_argument(
+        "--gpus",
+        metavar="N|all",
+        default="all",
+        help="GPUs of this machine that share out each batch (default all, but not more than there are 16 "
+        "pictures of a batch for)",
+    )
     return top
 
 
@@ -76,6 +85,7 @@ def _retrain(options: argparse.Namespace) -> int:
     from search.report.facts.ensemble import ensemble
     from search.results import write_page
 
+    devices = gpus_of_this_machine(options.gpus) if options.device == "auto" else []
     choice = choose(
         folder,
         trial=options.trial,
@@ -105,6 +115,7 @@ def _retrain(options: argparse.Namespace) -> int:
             false_alarm_rate=options.false_alarm_rate,
             onnx=delivery.onnx,
             runtime=runtime_on(options.device),
+            devices=devices,
             heard=heard,
             told=console.print,
         )

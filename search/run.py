@@ -217,6 +217,12 @@ def parser() -> argparse.ArgumentParser:
     )
     where.add_argument("--concurrency", metavar="N", type=int, help="trials at a time (default: what fits)")
     where.add_argument("--workers-per-trial", metavar="N", type=int, help="processes a trial (default 1)")
+    where.add_argument(
+        "--batch-norm",
+        choices=["sync", "local"],
+        help="with several workers on GPUs: sync (default) normalises over the whole batch, as one worker "
+        "would; local, which is faster, over each worker's share of it. On CPUs it is always local",
+    )
     where.add_argument("--cpus-per-trial", metavar="N", type=float, help="CPUs of each worker")
     where.add_argument(
         "--gpus-per-trial", metavar="N", type=float, help="GPUs of each worker; a fraction shares a GPU"

@@ -94,6 +94,9 @@ class Settings(BaseModel):
     concurrency: Count | None = None
     """Trials at a time; None: as many as fit."""
     workers_per_trial: Count = 1
+    batch_norm: Literal["sync", "local"] = "sync"
+    """Over which pictures batch norm takes its statistics where a training has several workers, on GPUs: the
+    whole batch's, as one worker would, or each worker's own."""
     cpus_per_trial: Annotated[float, Field(gt=0)] | None = None
     """CPUs of each worker; None: an equal share."""
     gpus_per_trial: Annotated[float, Field(ge=0)] | None = None

@@ -8,7 +8,8 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from trainables.export_check import export_checked, some_squares
 from trainables.loop import TrainData, train
 from trainables.metrics import diverged
 from trainables.models.create import import_networks
+from trainables.parallel import Together, runtimes, train_together
 from trainables.quality import quality
 from trainables.runtime import Runtime
 from trainables.weight_files import digest
@@ -86,6 +88,7 @@ def fit(
     parts: Sequence[str],
     watched: str | None = None,
     runtime: Runtime | None = None,
+    devices: Sequence[str] = (),
     heard: Heard = lambda metrics: None,
 ) -> Fitted:
     """Trains on the pictures of a search. One that was cut off goes on from its last epoch.
@@ -96,6 +99,7 @@ def fit(
         out: Where the model is going to be; the state of the training is kept beside it.
         parts: What it learns from.
         watched: The part that steers it; None: nothing is held back, and `config.lr_scales` are repeated.
+        devices: Where there are several, they share out each batch, and each has a process of its own.
 
     Raises:
         FolderError: `out` exists, or the weights to start from are other ones than the search had.
@@ -111,39 +115,67 @@ def fit(
     cache_dir = Path(settings.cache_dir)
     stored = folder.read_json(folder.settings_file)
     source = stored["source"]
-    data = load(
+    opened = partial(
+        load,
         Path(source) if settings.data else demo_source(cache_dir),
         read_split(folder.split_file),
         size_px=config.recipe.geometry.size_px,
         cache_dir=cache_dir,
         cache_gb=settings.cache_gb,
     )
+    data = opened()
     out.parent.mkdir(parents=True, exist_ok=True)
     state_file = _state_file(out, config)
     resume = _resume_from(state_file)
     if resume is None:
         _require_same_weights(config.recipe, stored.get("weights", {}))
     history = list(resume.history) if resume else []
+    runtime = replace(runtime or Runtime(), batch_norm=settings.batch_norm)
+    replay = None if watched else config.lr_scales
+    if len(devices) > 1:
 
-    def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:
-        heard(metrics)  # first: an epoch that is trained again is known, one that was never told is lost
-        checkpoint.save(state_file)
-        history.append(metrics)
+        def trained(metrics: dict[str, float]) -> None:
+            heard(metrics)
+            history.append(metrics)
 
-    model = train(
-        config.recipe,
-        TrainData(data.part(*parts), data.part(watched) if watched else None),
-        report,
-        runtime=runtime,
-        seed=config.seed,
-        epochs=config.epochs,
-        resume=resume,
-        replay=None if watched else config.lr_scales,
-    )
+        training = Together(
+            config.recipe,
+            partial(_parts, opened, tuple(parts), watched),
+            runtimes(runtime, devices),
+            settings.imports,
+            state_file,
+            resume is not None,
+            config.seed,
+            config.epochs,
+            replay,
+        )
+        model = train_together(training, trained)
+    else:
+
+        def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:
+            heard(metrics)  # first: an epoch that is trained again is known, an untold one is lost
+            checkpoint.save(state_file)
+            history.append(metrics)
+
+        model = train(
+            config.recipe,
+            _parts(lambda: data, parts, watched),
+            report,
+            runtime=runtime,
+            seed=config.seed,
+            epochs=config.epochs,
+            resume=resume,
+            replay=replay,
+        )
     if diverged(history[-1]):
         state_file.unlink(missing_ok=True)
         raise DivergedError("the training diverged: its loss was no longer a finite number.")
     return Fitted(model, config, data, tuple(parts), history)
+
+
+def _parts(opened: Callable[[], Dataset], parts: Sequence[str], watched: str | None) -> TrainData:
+    data = opened()
+    return TrainData(data.part(*parts), data.part(watched) if watched else None)
 
 
 def write_model(

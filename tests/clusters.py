@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from tests.commands import TIMEOUT_S
+from tests.commands import ROOT
 
 HOST = "127.0.0.1"
 
@@ -38,6 +39,7 @@ class RayCluster:
         self._config = self._temp / "ray_bootstrap_config.yaml"
         self._nodes: list[subprocess.Popen[bytes]] = []
         self.environment = {
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "networks")]),
             "HOME": str(self._temp),  # where `ray up` puts the configuration
             "RAY_TMPDIR": str(self._temp),
             "RAY_AUTH_MODE": "token",
@@ -51,7 +53,7 @@ class RayCluster:
         if autoscaler:
             self._config.write_text(yaml.safe_dump(self._autoscaling(autoscaler)))
             arguments.append(f"--autoscaling-config={self._config}")
-        self._head = self._start(*arguments, f"--node-ip-address={HOST}")
+        self._head = self._start(*arguments)
 
     def _autoscaling(self, node_types: Mapping[str, Any]) -> dict[str, Any]:
         head = {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}
@@ -60,7 +62,14 @@ class RayCluster:
             "max_workers": 8,
             "idle_timeout_minutes": 0.1,
             "upscaling_speed": 10,
-            "provider": {"type": "fake_multinode", "gcs_address": self.address},
+            "provider": {
+                "type": "fake_multinode",
+                "gcs_address": self.address,
+                "use_node_id_as_ip": True,
+                "disable_node_updaters": True,
+                "disable_launch_config_check": True,
+                "foreground_node_launch": True,
+            },
             "available_node_types": {"ray.head.default": head, **node_types},
             "head_node_type": "ray.head.default",
             "auth": {},
@@ -78,13 +87,49 @@ class RayCluster:
             "rsync_filter": [],
         }
 
+    def __enter__(self) -> RayCluster:
+        host, port = self.address.split(":")
+        for _ in range(600):
+            with contextlib.suppress(OSError), socket.create_connection((host, int(port))):
+                return self
+            time.sleep(0.1)
+        raise AssertionError((self._temp / "ray.log").read_text())
+
+    def __exit__(self, *exception: object) -> None:
+        for node in [*self._nodes, self._head]:
+            self.remove(node)
+        for pid in self._left_over():
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self._temp, ignore_errors=True)
+
+    def add(self, cpus: float, *arguments: str) -> subprocess.Popen[bytes]:
+        """Starts another node; it is there some seconds later."""
+        self._nodes.append(self._start(f"--address={self.address}", f"--num-cpus={cpus}", *arguments))
+        return self._nodes[-1]
+
+    def remove(self, node: subprocess.Popen[bytes]) -> None:
+        """Ends a node."""
+        node.terminate()
+        try:
+            node.wait(20)
+        except subprocess.TimeoutExpired:
+            node.kill()
+
+    def _left_over(self) -> list[int]:
+        """Processes of nodes that the autoscaler has started: they do not end with their head."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if str(self._temp).encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+        return found
+
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         memory = f"--object-store-memory={80 * 1024**2}"
         with (self._temp / "ray.log").open("ab") as log:
             return subprocess.Popen(
-                ["ray", "start", "--block", memory, *arguments],
+                [Path(sys.executable).with_name("ray"), "start", "--block", memory, *arguments],
                 env={**os.environ, **self.environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from spaces.errors import InputError
 from trainables.runtime import Runtime
 
 
@@ -15,6 +16,23 @@ def shared(model: nn.Module, runtime: Runtime) -> nn.Module:
     The wrapper notes which parameters train: make it anew when that changes.
     """
     return DistributedDataParallel(model) if runtime.world_size > 1 else model
+
+
+def require_share(pictures: int, batches: int, runtime: Runtime) -> None:
+    """Makes sure that each worker has a part in each batch.
+
+    Args:
+        batches: Of a pass over so many pictures.
+
+    Raises:
+        InputError: There are more workers than pictures in a batch.
+    """
+    smallest = pictures // batches  # they differ by one at most
+    if smallest < runtime.world_size:
+        raise InputError(
+            f"{runtime.world_size} workers cannot share batches of {smallest} pictures: raise "
+            "optim.batch_size, or train with fewer workers."
+        )
 
 
 def share_buffers(*models: nn.Module | None) -> None:

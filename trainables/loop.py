@@ -16,7 +16,7 @@ from trainables.ahead import Ahead
 from trainables.best import BestEpoch
 from trainables.checkpoint import Checkpoint
 from trainables.compiled import compiled, pays
-from trainables.distributed import share_buffers, shared
+from trainables.distributed import require_share, share_buffers, shared
 from trainables.evaluate import evaluated
 from trainables.feed import Feed, Pictures
 from trainables.geometry import training_px
@@ -25,6 +25,7 @@ from trainables.metrics import Tally, diverged
 from trainables.models import freeze
 from trainables.models.create import create_model, normalization
 from trainables.models.ema import averaged
+from trainables.models.norms import synchronized
 from trainables.models.optimizer import create_optimizer, restore
 from trainables.portions import Portions
 from trainables.process import set_up
@@ -106,11 +107,12 @@ class _Training:
         set_up(runtime)
         torch.manual_seed(seed)
         self.classes = len(data.train.classes)
-        self.model = create_model(recipe, self.classes, weights=resume is None)
+        self.model = synchronized(create_model(recipe, self.classes, weights=resume is None), runtime)
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         mean, std = normalization(self.model)
         self.train_feed = Feed(data.train, recipe, runtime, mean, std)
         self.val_feed = Feed(data.val, recipe, runtime, mean, std) if data.val is not None else None
+        require_share(len(data.train), self.train_feed.steps_per_pass, runtime)
         self.steps = recipe.steps_per_epoch or self.train_feed.steps_per_pass
         loss = TrainingLoss(recipe.loss, data.train.labels, self.classes, self.device)
         self.optimizer = create_optimizer(self.model, recipe.optim)
@@ -143,7 +145,15 @@ class _Training:
             if not self.compiled and epoch > self.first_epoch and pays(self.recipe, self.runtime, rest_s):
                 self.compiled, self.module = True, None
         self.best.put_back(self._kept_network())
-        return self._kept_network().cpu().eval()
+        return self._own_layers(self._kept_network().cpu()).eval()
+
+    def _own_layers(self, network: nn.Module) -> nn.Module:
+        """The network of the recipe, without the layers that `synchronized` put in."""
+        if self.runtime.world_size == 1:
+            return network
+        found = create_model(self.recipe, self.classes, weights=False)
+        found.load_state_dict(network.state_dict())
+        return found
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """Trains and validates an epoch: what it reports."""

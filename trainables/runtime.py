@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+BatchNorm = Literal["sync", "local"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Runtime:
     whole batches, until memory runs out."""
     rank: int = 0
     world_size: int = 1
+    batch_norm: BatchNorm = "sync"
+    """Over which pictures batch norm takes its statistics where there are several workers: those of the whole
+    batch, so that they learn what one would, or each worker's own, as on a CPU in any case."""
 
     def resolved_device(self) -> torch.device:
         """The torch device that this names."""

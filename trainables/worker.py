@@ -29,7 +29,7 @@ from trainables.evaluate import log_probabilities
 from trainables.loop import TrainData, train
 from trainables.models.create import import_networks
 from trainables.portions import is_out_of_memory
-from trainables.runtime import Runtime
+from trainables.runtime import BatchNorm, Runtime
 from trainables.weight_files import on_this_node
 
 
@@ -59,6 +59,8 @@ class Workplace:
     """By the path that recipes name."""
     answers: str | None = None
     """Folder for what each trained network says about the selection part; None: it is not asked."""
+    batch_norm: BatchNorm = "sync"
+    """Of trials with several workers; see `trainables.runtime.Runtime`."""
     cache_gb: float = math.inf
     """Bound of all decoded pictures in `cache_dir`; see `trainables.data.load`."""
 
@@ -109,6 +111,7 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
         at_once=slot.at_once,
         rank=context.rank,
         world_size=context.world_size,
+        batch_norm=place.batch_norm,
     )
     device = str(runtime.resolved_device())
 
