@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from search.allowance import Allowance, EndedBy, span
 from search.folder import FolderError, SearchFolder
-from search.plan import Plan
 from search.records import read
 from search.report.text import count
+from search.settings import Settings
+
+if TYPE_CHECKING:
+    from search.plan import Plan
 
 
 def refuse_changes(folder: SearchFolder, plan: Plan) -> None:
@@ -16,12 +21,46 @@ def refuse_changes(folder: SearchFolder, plan: Plan) -> None:
         FolderError: Data, space or settings that matter have changed, or a limit that is asked for anew is
             below what is used already; the message says which.
     """
-    stored, before = folder.read_json(folder.settings_file), folder.settings().what_matters()
+    _refuse(folder, [*_changed_settings(folder, plan.settings), *_changed_contents(folder, plan)])
+    _refuse_what_is_used_up(folder, plan.settings.allowance)
+
+
+def refuse_changed_settings(folder: SearchFolder, settings: Settings) -> None:
+    """The part of it that needs no plan: told before minutes go into one.
+
+    Raises:
+        FolderError: As `refuse_changes` does, but for data, space and weights.
+    """
+    _refuse(folder, _changed_settings(folder, settings))
+    _refuse_what_is_used_up(folder, settings.allowance)
+
+
+def _refuse(folder: SearchFolder, changes: list[str]) -> None:
+    if changes:
+        raise FolderError(
+            f"{folder.path} cannot be resumed: {'; '.join(changes)}. What it has learnt "
+            "would not hold. Resume without these changes, or start a new search under another --name."
+        )
+
+
+def _changed_settings(folder: SearchFolder, settings: Settings) -> list[str]:
+    before = folder.settings()
+    matters = before.what_matters()
     changes = [
-        f"{name} was {before[name]!r} and is {value!r}"
-        for name, value in plan.settings.what_matters().items()
-        if before[name] != value
+        f"{name} was {matters[name]!r} and is {value!r}"
+        for name, value in settings.what_matters().items()
+        if matters[name] != value
     ]
+    lower = [
+        f"--{name.replace('_', '-')} is lower than it was, and trials may be over it"
+        for name in ("max_params", "max_latency_ms")
+        if _lower(getattr(settings, name), than=getattr(before, name))
+    ]
+    return changes + lower
+
+
+def _changed_contents(folder: SearchFolder, plan: Plan) -> list[str]:
+    stored, changes = folder.read_json(folder.settings_file), []
     if stored["space"] != plan.space.to_dict():
         changes.append(f"the search space differs from the one in {folder.space_file}")
     if stored["data_fingerprint"] != plan.prepared.report["fingerprint"]:
@@ -30,17 +69,7 @@ def refuse_changes(folder: SearchFolder, plan: Plan) -> None:
     if other := [path for path, sha in known.items() if plan.weights.get(path) != sha]:
         # More of them are no change: a raised limit lets in networks with weights of their own.
         changes.append(f"the weights to start from ({', '.join(other)}) differ from those it had")
-    changes += [
-        f"--{name.replace('_', '-')} is lower than it was, and trials may be over it"
-        for name in ("max_params", "max_latency_ms")
-        if _lower(getattr(plan.settings, name), than=getattr(folder.settings(), name))
-    ]
-    if changes:
-        raise FolderError(
-            f"{folder.path} cannot be resumed: {'; '.join(changes)}. What it has learnt "
-            "would not hold. Resume without these changes, or start a new search under another --name."
-        )
-    _refuse_what_is_used_up(folder, plan.settings.allowance)
+    return changes
 
 
 def _refuse_what_is_used_up(folder: SearchFolder, allowed: Allowance) -> None:

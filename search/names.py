@@ -23,6 +23,15 @@ def check_names(settings: Settings) -> None:
     for name in settings.start_from:
         check_recipe_name(name)
     former_folders(settings)
+    check_sources(settings)
+
+
+def check_sources(settings: Settings) -> None:
+    """Makes sure that space, pictures and classes of these names are there: what a resume needs, too.
+
+    Raises:
+        SpaceError, DataError: As `check_names` does.
+    """
     if settings.space is not None:
         read_yaml(find_yaml(settings.space, BUILT_IN, "space"))
     if settings.data is not None:

@@ -14,13 +14,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.asks import EXAMPLE as ASK_EXAMPLE
+from search.changes import refuse_changed_settings, refuse_changes
 from search.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded, hint_when_interrupted
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.imports import uncollected
-from search.names import check_names
+from search.names import check_names, check_sources
 from search.objectives import COSTS, EXAMPLE, WEIGHT
 from search.policy.sampler_names import SAMPLERS
 from search.settings import DEFAULT_TRIALS, Settings, from_options, name_after, subject
+from search.settled import is_settled, leave
 from search.tracking.trackers import KINDS, check_installed
 from search.trials import METRICS
 
@@ -325,7 +327,13 @@ def _run(given: dict[str, Any]) -> int:
     settings = settings_from(given, resume=resume)
     check_installed(settings.trackers)
     folder = SearchFolder(RESULTS / settings.name)
-    if not resume:
+    if resume:
+        with folder.held():
+            refuse_changed_settings(folder, settings)
+            if is_settled(folder, settings):
+                return 0 if leave(folder, console, write=not dry_run) else NOTHING_FOUND
+        check_sources(settings)
+    else:
         if folder.path.exists():
             SearchFolder.create(folder.path)  # refuses, before minutes go into the pictures
         check_names(settings)
@@ -352,17 +360,17 @@ def _search(
         from search.plan import describe, make_plan
 
     plan = make_plan(settings, console, before=folder if resume else None)
+    if resume:
+        refuse_changes(folder, plan)
     table = Table.grid(padding=(0, 2))
     for name, value in describe(plan):
         table.add_row(f"[bold]{name}[/]", escape(value))
     console.print(table)
     if connection is not None:
         connection.cluster()  # until then it imports modules of Ray, and two threads should not at a time
-    from search import changes, experiment
+    from search import experiment
 
     if connection is None:
-        if resume:
-            changes.refuse_changes(folder, plan)
         console.print(
             "The plan is sound; nothing was started (--dry-run), so what Ray has room for is not known."
         )

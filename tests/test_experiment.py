@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from search import experiment
-from search.experiment import refuse_changes, resume, start
+from search.changes import refuse_changed_settings, refuse_changes
+from search.experiment import resume, start
 from search.folder import FolderError, SearchFolder, State
 from search.live_page import LivePage
 from search.networks import Networks
@@ -240,8 +241,13 @@ def test_what_decides_on_no_trial_may_change(folder: SearchFolder, plan: Plan, c
 def test_a_setting_that_matters_may_not_change(
     folder: SearchFolder, plan: Plan, changes: Any, said: str
 ) -> None:
-    with pytest.raises(FolderError, match=rf"cannot be resumed: {said}\. .* under another --name"):
-        refuse_changes(folder, replace(plan, settings=settings(**changes)))
+    other = settings(**changes)
+    for refused in (
+        lambda: refuse_changed_settings(folder, other),
+        lambda: refuse_changes(folder, replace(plan, settings=other)),
+    ):
+        with pytest.raises(FolderError, match=rf"cannot be resumed: {said}\. .* under another --name"):
+            refused()
 
 
 @pytest.mark.parametrize(
@@ -264,6 +270,8 @@ def test_a_limit_below_what_is_used_is_refused_but_not_one_that_was_there(
     wanted = replace(plan, settings=settings(**asked))
     with pytest.raises(FolderError, match=rf"{said}\. Raise it, or leave it out"):
         refuse_changes(folder, wanted)
+    with pytest.raises(FolderError, match=rf"{said}\. Raise it, or leave it out"):
+        refuse_changed_settings(folder, wanted.settings)
     experiment._write_settings(folder, wanted)  # such as by a search that overran it
     refuse_changes(folder, wanted)
 
