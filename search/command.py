@@ -19,6 +19,7 @@ from rich.markup import escape
 from search.folder import METRICS_FILE, SearchFolder
 from search.readings import count_readings
 from spaces.errors import InputError
+from spaces.faults import rule
 
 if TYPE_CHECKING:
     from trainables.runtime import Runtime
@@ -62,8 +63,7 @@ def guarded(command: Callable[[], int]) -> int:
             given = error["input"]
             shown = ",".join(given) if isinstance(given, tuple) else repr(given)
             received = "" if given is None else f" {shown}"
-            rule = error["msg"].removeprefix("Value error, ")
-            errors.print(f"[bold red]error:[/] {option}{escape(received)}: {escape(rule)}")
+            errors.print(f"[bold red]error:[/] {option}{escape(received)}: {escape(rule(error))}")
     except InputError as fault:
         errors.print(f"[bold red]error:[/] {escape(str(fault))}")
     except BrokenPipeError:  # who reads what is printed, such as `head`, has left

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from search.command import add_model_options, guarded, runtime_on
+from search.command_line import CommandLine
 from search.folder import SearchFolder
 from search.settings import class_names
 from spaces.errors import InputError
@@ -20,7 +21,7 @@ from spaces.errors import InputError
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(
+    top = CommandLine(
         prog="python -m search.evaluate",
         description="Evaluates a model on labelled pictures: all of them, or the test part where the data "
         "says which pictures that is.",

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from search.command import IMPORT_HELP, guarded
+from search.command_line import CommandLine
 from search.delivery import Delivery, add_delivery_options
 from search.folder import EXPLAINED, SearchFolder
 from spaces.ensemble import read_recipe
@@ -19,7 +20,7 @@ from spaces.errors import InputError
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(
+    top = CommandLine(
         prog="python -m search.export",
         description="Makes more of a model that search.retrain or search.train has written: an ONNX file, a "
         "repository on the Hugging Face hub. Both commands do that too, by the same options.",

@@ -6,7 +6,6 @@ that themselves.
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search.command import guarded
+from search.command_line import CommandLine
 from search.folder import SearchFolder
 from search.live_page import follow
 from search.results import write_page
@@ -21,7 +21,7 @@ from search.results import write_page
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m search.leaderboard", description=__doc__)
+    parser = CommandLine(prog="python -m search.leaderboard", description=__doc__)
     parser.add_argument("folder", metavar="results/NAME", help="a search, finished or still running")
     parser.add_argument(
         "--follow", action="store_true", help="write them as results come, until the search has ended"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from search.allowance import lacked_recipes
 from search.command import guarded, table_console
+from search.command_line import CommandLine
 from search.folder import RESULTS, SearchFolder, State, searches
 from search.results import winner_of
 from spaces.errors import InputError
@@ -19,7 +19,7 @@ from spaces.errors import InputError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m search.list", description=__doc__)
+    parser = CommandLine(prog="python -m search.list", description=__doc__)
     parser.add_argument(
         "results", nargs="?", default=str(RESULTS), help="the folder to look in (default: results)"
     )

@@ -14,12 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.command import NOTHING_FOUND, add_model_options, guarded, runtime_on, table_console
+from search.command_line import CommandLine
 from spaces.errors import InputError
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(
+    top = CommandLine(
         prog="python -m search.predict",
         description="Prints the best classes of each picture with their probabilities. A picture is called "
         "unknown where its best class is less probable than the model's threshold, which search.retrain fits "

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from search.bars import bars
 from search.command import IMPORT_HELP, guarded
+from search.command_line import CommandLine
 from search.contact_sheet import contact_sheet
 from search.folder import RESULTS
 from search.handful import pick
@@ -36,7 +37,7 @@ SOFTWARE = "search.preview"
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(
+    top = CommandLine(
         prog="python -m search.preview",
         description=f"Draws what a recipe's augmentation makes of {PICTURES} pictures: each as the network "
         f"is evaluated on it, and {SAMPLES} samples of it as the network is trained on them.",

@@ -18,6 +18,7 @@ from search.command import (
     runtime_on,
     say_model,
 )
+from search.command_line import CommandLine
 from search.delivery import Delivery, add_delivery_options
 from search.folder import SearchFolder, State
 from search.names import check_recipe_name
@@ -27,7 +28,7 @@ from trainables.calibration import FALSE_ALARM_RATE
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(
+    top = CommandLine(
         prog="python -m search.retrain",
         description="Trains the winner of a search on all parts but test for its full length, evaluates the "
         "test part, and writes the model with its metrics.json to results/NAME/model. What search.train "

@@ -16,6 +16,7 @@ from rich.table import Table
 from search.asks import EXAMPLE as ASK_EXAMPLE
 from search.changes import refuse_changed_settings, refuse_changes
 from search.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded, hint_when_interrupted
+from search.command_line import CommandLine
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.imports import uncollected
 from search.names import check_names, check_sources
@@ -46,7 +47,7 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command line. Options that were not given are absent from the result."""
-    top = argparse.ArgumentParser(
+    top = CommandLine(
         prog="python -m search.run",
         description=DESCRIPTION,
         epilog=EXAMPLES,

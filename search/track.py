@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from search.command import NOTHING_FOUND, guarded
+from search.command_line import CommandLine
 from search.folder import SearchFolder
 from search.tracking.follow import follow, without_secrets
 from search.tracking.trackers import KINDS, check_installed
@@ -25,7 +26,7 @@ is not sent again.
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m search.track", description=DESCRIPTION)
+    top = CommandLine(prog="python -m search.track", description=DESCRIPTION)
     top.add_argument("folder", metavar="results/NAME", help="a search, or what search.train left")
     where = top.add_mutually_exclusive_group(required=True)
     for name, kind in KINDS.items():

@@ -21,6 +21,7 @@ from search.command import (
     runtime_on,
     say_model,
 )
+from search.command_line import CommandLine
 from search.delivery import Delivery, add_delivery_options
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.names import check_names
@@ -47,7 +48,7 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command line. Options that were not given are absent from the result."""
-    top = argparse.ArgumentParser(
+    top = CommandLine(
         prog="python -m search.train",
         description=DESCRIPTION,
         epilog=EXAMPLES,

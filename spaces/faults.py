@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from spaces.errors import InputError
 
@@ -116,7 +117,7 @@ def faults_of(error: ValidationError, model: type[BaseModel], data: Any) -> list
             place: Place = tuple(found["loc"])
         else:
             place = _place_in(data, found["loc"])
-        rules.setdefault(place, []).append(_rule(found["type"], found["msg"], found.get("ctx", {})))
+        rules.setdefault(place, []).append(rule(found))
         if found["type"] == "extra_forbidden":
             hints[place] = name_hint(place[-1], _fields_at(model, place[:-1]))
         elif found["type"] == "literal_error":
@@ -153,10 +154,11 @@ _RULES = {
 }
 
 
-def _rule(kind: str, message: str, context: Mapping[str, Any]) -> str:
-    if kind in _RULES:
-        return _RULES[kind].format(**context)
-    return message.replace("Input should be", "must be")
+def rule(found: ErrorDetails) -> str:
+    """What one of pydantic's findings says is allowed, in plain words: `must be at least 1`."""
+    if found["type"] in _RULES:
+        return _RULES[found["type"]].format(**found.get("ctx", {}))
+    return found["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
 
 
 def _place_in(data: Any, location: Iterable[str | int]) -> Place:

@@ -208,7 +208,7 @@ def _of(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name == "audit"}
 
 
-@pytest.mark.parametrize(("value", "rule"), [("-0.1", "greater than"), ("5", "less than"), ("nan", "finite")])
+@pytest.mark.parametrize(("value", "rule"), [("-0.1", "at least 0"), ("5", "at most 1"), ("nan", "finite")])
 def test_an_audit_that_is_no_share_is_refused(
     capsys: pytest.CaptureFixture[str], value: str, rule: str
 ) -> None:

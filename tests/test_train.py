@@ -297,7 +297,7 @@ def test_another_length_moves_the_freeze_epoch_and_what_a_file_does_not_say_has_
         ([], "a RECIPE is missing: a file, or one of binary_cnn, cifar_resnet18, default,"),
         (["defauld"], "must be the name of a built-in recipe, or a file. Did you mean default?"),
         (["own.yaml", "--epochs", "0"], "--epochs must be at least 1; received 0"),
-        (["own.yaml", "--seed", "-1"], "--seed -1: Input should be greater than or equal to 0"),
+        (["own.yaml", "--seed", "-1"], "--seed -1: must be at least 0"),
         (["own.yaml", "--name", "a/b"], "--name 'a/b': must be a folder's name"),
         (["own.yaml", "--data", "nowhere"], "nowhere: no such folder or file"),
         (["own.yaml", "--device", "toaster"], "--device toaster cannot be used here"),

@@ -6,12 +6,12 @@ that still run, or were interrupted, are shown as they stand.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from search.command import guarded, table_console
+from search.command_line import CommandLine
 from search.compare.cohorts import cohorts
 from search.compare.console import print_comparison
 from search.compare.entry import read_entries
@@ -22,7 +22,7 @@ from search.folder import RESULTS, FolderError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m search.compare", description=__doc__)
+    parser = CommandLine(prog="python -m search.compare", description=__doc__)
     parser.add_argument("folders", metavar="results/NAME", nargs="+", help="searches, in any state")
     parser.add_argument(
         "--out",
