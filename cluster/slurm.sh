@@ -30,8 +30,9 @@ cd "$SLURM_SUBMIT_DIR"
 search=$SLURM_JOB_NAME
 port=$((20000 + SLURM_JOB_ID % 10000))
 address=$(hostname -I | cut -d ' ' -f 1):$port
-# Not /tmp/ray: that may belong to somebody else.
-export PATH="$PWD/.venv/bin:$PATH" RAY_AUTH_MODE=token RAY_TMPDIR="/tmp/ray-$SLURM_JOB_ID"
+export PATH="$PWD/.venv/bin:$PATH" RAY_AUTH_MODE=token
+export RAY_TMPDIR="/tmp/ray-$SLURM_JOB_ID"  # /tmp/ray may belong to somebody else
+export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0  # Slurm waits half a minute, and the search has ended by then
 (umask 077 && ray get-auth-token --generate >/dev/null)  # ~/.ray/auth_token, which all nodes see
 
 # A task on each of so many nodes. What is a default of srun on some clusters is another one elsewhere.
