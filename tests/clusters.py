@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,30 @@ from tests.commands import ROOT
 HOST = "127.0.0.1"
 
 
+def free_port() -> int:
+    """One that nothing listens on."""
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        return free.getsockname()[1]
+
+
 class RayCluster:
     """Use as a context manager: it has a head, of which trials get no CPU, and ends with all of its nodes.
 
     Args:
+        head: Further arguments of `ray start` for the head.
         autoscaler: The kinds of nodes that Ray's autoscaler may add, in the words of a cluster file; they
             come as processes on this machine, too.
     """
 
-    def __init__(self, autoscaler: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        autoscaler: Mapping[str, Any] | None = None,
+        *,
+        head: Sequence[str] = ("--include-dashboard=false",),
+    ) -> None:
         self._temp = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))  # names of sockets have to be short
-        with socket.socket() as free:
-            free.bind((HOST, 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.address = f"{HOST}:{port}"
         self._config = self._temp / "ray_bootstrap_config.yaml"
         self._nodes: list[subprocess.Popen[bytes]] = []
@@ -49,7 +60,7 @@ class RayCluster:
             "RAY_enable_autoscaler_v2": "0",
             "RAY_USAGE_STATS_ENABLED": "0",
         }
-        arguments = ["--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false"]
+        arguments = ["--head", f"--port={port}", "--num-cpus=0", *head]
         if autoscaler:
             self._config.write_text(yaml.safe_dump(self._autoscaling(autoscaler)))
             arguments.append(f"--autoscaling-config={self._config}")

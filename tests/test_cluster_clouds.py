@@ -1,4 +1,4 @@
-"""cluster.yaml by Ray's own code against a mock of AWS, cluster/gcp.yaml by Google's description of its API."""
+"""cluster.yaml by Ray's own code on a mock of AWS, cluster/gcp.yaml by Google's description of its API."""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ RAY_CLUSTER = {
         },
     },
 }
-"""What of KubeRay's RayCluster (ray.io/v1, as in its raycluster_types.go) the file uses. Its whole definition, of
-900 kB, is on no package index; pods and all else are checked by Kubernetes' own client."""
+"""What of KubeRay's RayCluster (ray.io/v1, as in its raycluster_types.go) the file uses. Its whole
+definition, of 900 kB, is on no package index; pods and all else are checked by Kubernetes' own client."""
 
 
 def kubernetes_objects() -> dict[str, dict[str, Any]]:

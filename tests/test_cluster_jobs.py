@@ -1,0 +1,88 @@
+"""A search as docs/cluster.md starts it on a cluster: as a job of Ray's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from search.folder import SearchFolder, State
+from tests.cluster_files import read
+from tests.clusters import HOST, RayCluster, free_port
+from tests.commands import Desk
+
+pytestmark = pytest.mark.slow
+
+SLOW = """
+description: slow trials
+base:
+  geometry: {size_px: 16}
+  optim: {batch_size: 24}
+  model: {name: odd_net, args: {delay_s: 0.5}}
+parameters:
+  optim.lr: {log: [1.0e-3, 1.0e-2]}
+"""
+
+
+def test_a_search_whose_job_is_stopped_leaves_a_leaderboard(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = read("cluster.yaml")["head_start_ray_commands"][-1]
+    for name, value in re.findall(r"\b(RAY_JOB_\w+)=(\w+)", start):  # what the head is started with
+        monkeypatch.setenv(name, value)
+    dashboard = free_port()
+    ports = [f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={free_port()}"]
+    head = ["--dashboard-host=127.0.0.1", f"--ray-client-server-port={free_port()}", *ports]
+    with RayCluster(head=head) as cluster:
+        cluster.add(1)
+
+        def job(verb: str, *arguments: str) -> str:
+            said = subprocess.run(
+                [Path(sys.executable).with_name("ray"), "job", verb, *arguments],
+                env={
+                    **os.environ,
+                    **cluster.environment,
+                    "RAY_API_SERVER_ADDRESS": f"http://{HOST}:{dashboard}",
+                },
+                capture_output=True,
+                text=True,
+                timeout=200,
+            )
+            assert said.returncode == 0, said.stdout + said.stderr
+            return said.stdout
+
+        given = (
+            "--space",
+            desk.space(SLOW),
+            "--trials",
+            "9",
+            "--max-epochs",
+            "9",
+            "--name",
+            "mine",
+            "--ray",
+            "auto",
+        )
+        search = " ".join([sys.executable, "-m", "search.run", *desk.search_arguments(*given)])
+        shell = f"cd {desk.folder} && CLASSIFIER_SEARCH_CACHE=cache exec {search}"
+        job("submit", "--submission-id", "mine", "--no-wait", "--", "sh", "-c", shell)
+        records = desk.folder / "results" / "mine" / "records.jsonl"
+        deadline = time.monotonic() + 200
+        while not (records.exists() and '"epoch"' in records.read_text()):
+            assert time.monotonic() < deadline, job("logs", "mine")
+            time.sleep(0.2)
+        job("stop", "mine")
+        logs = job("logs", "mine")
+        assert "stopped" in job("status", "mine").lower()
+    folder = SearchFolder(desk.folder / "results" / "mine")
+    assert folder.state is State.INTERRUPTED, logs
+    assert "stopping; the leaderboard of what there is follows" in logs
+    assert folder.page_file.exists()
+    events = [json.loads(line)["event"] for line in records.read_text().splitlines()]
+    assert "epoch" in events
