@@ -182,13 +182,31 @@ class SearchFolder:
         """
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as fault:
+        except (OSError, ValueError, RecursionError) as fault:
             raise FolderError(f"{path} cannot be read: {fault}") from fault
 
     @staticmethod
     def write_json(path: Path, value: Any) -> None:
         """Writes one of the folder's JSON files, whole or not at all."""
         write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """What is made of a search's files in this block fails because of these files: they are damaged, or of
+    somebody who wrote something else into them.
+
+    Raises:
+        FolderError: In place of whatever is raised, but for what an `InputError` or an `OSError` says already.
+    """
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except Exception as fault:  # a value of another kind makes nearly every error
+        raise FolderError(
+            f"{path}: a file of it is damaged ({type(fault).__name__}: {fault}). Bring it back from a copy."
+        ) from fault
 
 
 def write_text(path: Path, text: str) -> None:

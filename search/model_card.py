@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from search.folder import METRICS_FILE, FolderError, SearchFolder, write_text
@@ -88,7 +89,12 @@ def _card(model: Path, imports: Sequence[str], repository: str | None) -> str:
 def _license(model: Path) -> str | None:
     """The licence that the user has written into the card that is there: it is theirs to choose."""
     file = model / CARD_FILE
-    return ModelCard.load(file).data.license if file.exists() else None
+    try:
+        return ModelCard.load(file).data.license if file.exists() else None
+    except (OSError, yaml.YAMLError) as fault:
+        raise FolderError(
+            f"{file} cannot be read: {fault}. Mend it, or delete it to have it written anew."
+        ) from fault
 
 
 def _metadata(recipe: Recipe, metrics: dict[str, Any], onnx: bool, licensed: str | None) -> ModelCardData:

@@ -115,5 +115,5 @@ def load(path: Path) -> list[Measured]:
         return []
     try:
         return [Measured(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, TypeError, ValueError) as fault:
+    except (OSError, TypeError, ValueError, RecursionError) as fault:
         raise FolderError(f"{path} does not hold the sizes of networks: {fault}") from fault

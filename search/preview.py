@@ -115,15 +115,16 @@ def _require_free(out: Path) -> None:
     """Makes sure that nothing is overwritten but an older preview."""
     if out.suffix.lower() != ".png":
         raise InputError(f"--out must end in .png; received {out}.")
-    if out.exists() and not _is_preview(out):
+    if out.exists() and not is_preview(out):
         raise InputError(f"{out} exists already and is no preview. Choose another --out, or move it away.")
 
 
-def _is_preview(path: Path) -> bool:
+def is_preview(path: Path) -> bool:
+    """Whether a file is a sheet that this program drew."""
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             return picture.info.get("Software") == SOFTWARE
-    except OSError:
+    except Exception:  # on damaged files Pillow raises nearly everything
         return False
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.allowance import EndedBy
-from search.folder import EXPLAINED, METRICS_FILE, SearchFolder, State
+from search.folder import EXPLAINED, METRICS_FILE, SearchFolder, State, readable
 from search.policy.sampler import Sampler, write_study
 from search.readings import count_readings
 from search.records import read
@@ -58,7 +58,7 @@ def view(
         sessions=records.sessions,
         model=folder.read_json(metrics) if metrics.exists() else {},
         explained=folder.read_json(looked) if looked.exists() else {},
-        images={file.name: file.read_bytes() for file in sorted(looked.parent.glob("*.webp"))},
+        images={file.name: file.read_bytes() for file in _pictures(looked.parent)},
         test_readings=count_readings(folder),
         limits=allowance.limits,
         ended_by=folder.ended_by or ended_by,
@@ -73,11 +73,23 @@ def view(
     )
 
 
+def _pictures(folder: Path) -> list[Path]:
+    """The small pictures in it, never by a link: the page would show what it leads to."""
+    return sorted(file for file in folder.glob("*.webp") if file.is_file() and not file.is_symlink())
+
+
 def write_page(
     folder: SearchFolder, state: State, ended_by: EndedBy | None = None, *, every_s: float = 0.0
 ) -> Path:
-    """Builds leaderboard.html and leaderboard.csv from the records, at any time; for arguments see `view`."""
-    return write_leaderboard(folder.path, view(folder, state, ended_by, every_s=every_s))
+    """Builds leaderboard.html and leaderboard.csv from the records, at any time; for arguments see `view`.
+
+    Raises:
+        InputError: A file of the folder is damaged.
+        OSError: The page cannot be written.
+    """
+    with readable(folder.path):
+        shown = view(folder, state, ended_by, every_s=every_s)
+        return write_leaderboard(folder.path, shown)
 
 
 def winner(records: list[TrialRecord], metric: Metric) -> TrialRecord | None:

@@ -30,6 +30,8 @@ from spaces.space_files import load_space
 TELLING = (None, Outcome.COMPLETE, Outcome.STOPPED, Outcome.DIVERGED)
 """Outcomes that say something about a recipe."""
 
+_FORMERS = TypeAdapter(tuple[Former, ...])
+
 
 @dataclass(frozen=True)
 class WarmStart:
@@ -199,7 +201,7 @@ def stored_formers(folder: SearchFolder, own_networks: Sequence[str]) -> tuple[F
     stored = folder.read_json(folder.former_file)
     space = load_space(folder.space_file, extra_models=own_networks)
     try:
-        found = TypeAdapter(tuple[Former, ...]).validate_python(stored)
+        found = _FORMERS.validate_python(stored)
         for former in found:
             _check(former, space)
     except (AttributeError, TypeError, ValueError) as fault:

@@ -120,7 +120,7 @@ def _read(name: str, path: Path) -> Entry:
         facts.summary(view)  # looks at everything that a page shows of a search
     except InputError as fault:
         raise FolderError(f"{path} cannot be compared: {fault}") from fault
-    except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError) as fault:
+    except Exception as fault:  # a value of another kind makes nearly every error
         raise FolderError(
             f"{path} cannot be compared: a file of it is damaged ({type(fault).__name__}: {fault}). Bring it "
             "back from a copy, or leave this search out."

@@ -34,6 +34,9 @@ class Conclusion:
     """Contenders that are not compared, by trial, and why."""
 
 
+_CONCLUSION = TypeAdapter(Conclusion)
+
+
 def concluded(folder: SearchFolder) -> Conclusion | None:
     """What `search.rematch.conclude` wrote; None where there has been no rematch.
 
@@ -43,6 +46,6 @@ def concluded(folder: SearchFolder) -> Conclusion | None:
     if not folder.rematch_file.exists():
         return None
     try:
-        return TypeAdapter(Conclusion).validate_python(folder.read_json(folder.rematch_file))
+        return _CONCLUSION.validate_python(folder.read_json(folder.rematch_file))
     except ValueError as fault:
         raise FolderError(f"{folder.rematch_file} does not hold what a rematch came to: {fault}") from fault

@@ -97,7 +97,7 @@ def open_cache(folder: Path) -> Cache | None:
         if any(zlib.crc32(_block(pixels, number)) != sums[number] for number in spread):
             return None
         index = pd.read_parquet(folder / INDEX)
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except Exception:  # readers of damaged files raise nearly everything
         return None
     with contextlib.suppress(OSError):  # another user's cache can be read all the same
         os.utime(folder / MANIFEST)  # what was used last is deleted last

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from trainables.data.decode import SUFFIXES
+from trainables.data.names import has_control_characters, printable
 
 _SYSTEM = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
 
@@ -57,6 +58,8 @@ class Folder:
             entry.name.encode()
         except UnicodeEncodeError:
             return "its name is not UTF-8"
+        if has_control_characters(entry.name):
+            return "its name has control characters"
         if entry.name.startswith(".") or entry.name.lower() in _SYSTEM:
             return "hidden, or a file of the operating system"
         if entry.is_symlink():
@@ -78,4 +81,4 @@ class Folder:
 
     def ignore(self, path: str, reason: str) -> None:
         """Counts a file or folder as passed over."""
-        self.ignored.append(f"{path.encode(errors='backslashreplace').decode()} ({reason})")
+        self.ignored.append(f"{printable(path)} ({reason})")

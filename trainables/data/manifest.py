@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from trainables.data.errors import DataError
+from trainables.data.names import has_control_characters
 
 MANIFEST_SUFFIXES = (".csv", ".parquet")
 PART_NAMES = {
@@ -60,6 +61,8 @@ def read_manifest(manifest: Path) -> tuple[pd.DataFrame, list[str]]:
     )
     for column, name in (("file", "path"), ("class", "label")):
         _refuse(manifest, files[column] == "", files[column], f"an empty {name}; each row needs one")
+        odd = files[column].map(has_control_characters)
+        _refuse(manifest, odd, files[column], f"a {name} with control characters, which names cannot have")
     _refuse(
         manifest,
         files["file"].map(lambda path: ".." in PurePosixPath(path).parts),
@@ -86,7 +89,11 @@ def _read_table(manifest: Path) -> pd.DataFrame:
                 table[name] = table[name].astype(object).where(table[name].notna(), "").astype(str)
         else:
             table = pd.read_csv(manifest, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError) as fault:  # pandas' and pyarrow's parsing errors are ValueErrors
+            if not isinstance(table.index, pd.RangeIndex):  # pandas makes row names of what is too much
+                raise DataError(f"{manifest}: the first row has more cells than the header names columns.")
+    except DataError:
+        raise
+    except Exception as fault:  # on damaged files pandas and pyarrow raise nearly everything
         raise DataError(f"{manifest} cannot be read as a table: {fault}") from fault
     return table
 
