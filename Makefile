@@ -5,7 +5,7 @@ NAME := demo-$(shell date +%Y%m%d-%H%M%S)
 endif
 BIN := .venv/bin
 
-.PHONY: search test quick check format clean
+.PHONY: search test quick fuzz check format clean
 
 search: .venv/installed
 	$(BIN)/python -m search.run --name $(NAME)
@@ -16,6 +16,12 @@ test: check
 
 quick: .venv/installed-test
 	$(BIN)/python -m pytest -m "not slow"
+
+# Every reader of outside input: goes on where it was ended, and says with --report how far it came.
+N ?= 100000
+BINARY ?= 10000
+fuzz: .venv/installed-test
+	$(BIN)/python -m tests.fuzz_long --inputs $(N) --binary $(BINARY)
 
 check: .venv/installed-test
 	$(BIN)/ruff check .

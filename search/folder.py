@@ -197,7 +197,7 @@ def readable(path: Path) -> Iterator[None]:
     somebody who wrote something else into them.
 
     Raises:
-        FolderError: In place of whatever is raised, but for what an `InputError` or an `OSError` says already.
+        FolderError: In place of whatever is raised, but for an `InputError` or an `OSError`.
     """
     try:
         yield

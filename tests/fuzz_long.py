@@ -1,8 +1,8 @@
-"""`make fuzz N=100000 BINARY=10000`: many inputs for each reader, in shards, so that a run can be ended and go on.
+"""`make fuzz`: many inputs for each reader, in shards, so that a run can be ended and go on.
 
-Each shard is a run of hypothesis from a seed of its own, in a process of its own: a reader that takes the process
-with it is at fault, too. What is done stands in `build/fuzz.jsonl`, after which the same command goes on. An
-input that was a fault is kept in the corpus, which every run begins with, `make test`'s too.
+Each shard is a run of hypothesis from a seed of its own, in a process of its own: a reader that takes the
+process with it is at fault, too. What is done stands in `build/fuzz.jsonl`, after which the same command goes
+on. An input that was a fault is kept in the corpus, which every run begins with, `make test`'s too.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.damage import damaged
 from tests.fuzz_readers import READERS
-from tests.fuzzing import Ground, Input, Reader, corpus, damaged, keep
+from tests.fuzzing import Ground, Input, Reader, corpus, keep
 
 NOTES = Path("build/fuzz.jsonl")
 SHARD = 5_000

@@ -47,9 +47,6 @@ RECIPE = Recipe.model_validate(
 CLASSES = ["anna", "bert"]
 
 
-# ---- pictures and lists of them ------------------------------------------------------------------------------
-
-
 def _pictures(folder: Path) -> None:
     class_folders(folder, {"anna": 2, "bert": 2})
 
@@ -155,9 +152,6 @@ def picture_seeds() -> dict[str, bytes]:
     return found
 
 
-# ---- weights, models and caches ------------------------------------------------------------------------------
-
-
 def _model(folder: Path) -> None:
     """A model's folder, without the programs."""
     torch.manual_seed(0)
@@ -246,9 +240,6 @@ def _opened(folder: Path) -> None:
     cache = open_cache(folder / "cache")
     for row in range(0 if cache is None else len(cache.files)):
         cache.picture(row)  # type: ignore[union-attr]
-
-
-# ---- a search's folder ---------------------------------------------------------------------------------------
 
 
 def _search(folder: Path) -> None:

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from spaces.errors import InputError
 from tests import fuzzing
+from tests.damage import damaged
 from tests.fuzz_readers import READERS
-from tests.fuzzing import FaultError, Ground, Input, Reader, corpus, damaged, keep
+from tests.fuzzing import FaultError, Ground, Input, Reader, corpus, keep
 
 INPUTS = 500
 
