@@ -49,6 +49,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def guarded(command: Callable[[], int]) -> int:
     """Runs a command and returns its exit status: its own, 2 for faulty input, 130 for Ctrl-C."""
+    os.umask(os.umask(0o077) | 0o022)  # what is written is for others to read at most
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see `search/__init__.py`
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):

@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from search import records
+from search import foreign, records
 from search.allowance import EndedBy
 from search.records import Records
 from search.settings import Settings
@@ -90,12 +90,17 @@ class SearchFolder:
         """An existing search.
 
         Raises:
-            FolderError: There is none; the message lists the searches next to it.
+            FolderError: There is none; the message lists the searches next to it. Or a link leads out of it.
         """
         folder = cls(path)
         if not folder.settings_file.is_file():
             there = ", ".join(other.path.name for other in searches(path.parent)) or "none"
             raise FolderError(f"{path} is not a search's folder. Searches in {path.parent}: {there}.")
+        if out := foreign.links_out(path):
+            raise FolderError(
+                f"{path}: {', '.join(str(link.relative_to(path)) for link in out)} must not be a link that "
+                "leads out of the folder: a search reads and writes there. Put the files themselves there."
+            )
         return folder
 
     @classmethod
@@ -161,13 +166,20 @@ class SearchFolder:
         """What the search was asked for.
 
         Raises:
-            FolderError: The file is missing or damaged.
+            FolderError: The file is missing or damaged, or names modules that the folder brings.
         """
         stored = self.read_json(self.settings_file)
         try:
-            return Settings.model_validate(stored["settings"])
+            settings = Settings.model_validate(stored["settings"])
+            brought = foreign.modules_in(self.path, settings.imports)
         except (KeyError, TypeError, ValueError) as fault:
             raise FolderError(f"{self.settings_file} does not hold a search's settings: {fault}") from fault
+        if brought:
+            raise FolderError(
+                f"{self.settings_file} asks to import {', '.join(brought)}, which lies in the folder itself, "
+                "and nothing from there is executed. If it is yours, move it elsewhere."
+            )
+        return settings
 
     def records(self) -> Records:
         """What has happened so far."""

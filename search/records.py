@@ -19,6 +19,7 @@ from typing import Any
 
 from search.trials import Epoch, Outcome, Trial, TrialRecord
 from spaces.errors import InputError
+from trainables.secrets import without_secrets
 
 FILE = "records.jsonl"
 
@@ -181,10 +182,10 @@ class RecordFile:
     def end(
         self, trial: int, outcome: Outcome, error: str | None = None, traceback: str | None = None
     ) -> None:
-        """A trial has ended."""
-        self._append(
-            {"event": "end", "trial": trial, "outcome": outcome, "error": error, "traceback": traceback}
-        )
+        """A trial has ended. What libraries said goes on to the page and to trackers: no secret comes in."""
+        told = {"error": error, "traceback": traceback}
+        clean = {name: None if text is None else without_secrets(text) for name, text in told.items()}
+        self._append({"event": "end", "trial": trial, "outcome": outcome, **clean})
 
     def _append(self, event: dict[str, Any]) -> None:
         event = {**event, "time": self._clock()}

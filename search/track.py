@@ -14,7 +14,7 @@ from typing import TextIO
 from search.command import NOTHING_FOUND, guarded
 from search.command_line import CommandLine
 from search.folder import SearchFolder
-from search.tracking.follow import follow, without_secrets
+from search.tracking.follow import follow
 from search.tracking.trackers import KINDS, check_installed
 
 DESCRIPTION = """\

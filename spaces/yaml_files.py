@@ -22,6 +22,7 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 
 _FLOAT_WITHOUT_POINT = re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$")
+_SURROGATE = re.compile("[\\ud800-\\udfff]")
 
 
 class _Loader(yaml.SafeLoader):
@@ -36,6 +37,10 @@ class _Loader(yaml.SafeLoader):
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
+        if isinstance(node, yaml.ScalarNode) and _SURROGATE.search(node.value):
+            raise yaml.MarkedYAMLError(
+                problem="must not use halves of characters (\\ud800)", problem_mark=mark
+            )
         return node
 
 

@@ -69,6 +69,7 @@ def test_every_key_that_is_given_twice_is_told_with_both_lines() -> None:
         ("a: !!python/object/apply:os.getcwd []", "f.yaml:1: could not determine a constructor"),
         ("a: 1\n---\nb: 2", "f.yaml"),
         ("a: \x00", "is not YAML"),
+        ('a:\n  "\\ud800": 1', r"f.yaml:2: must not use halves of characters \(\\ud800\)"),
         ("a: 2024-99-99", "is not YAML"),
         ("a: " + "9" * 5000, "is not YAML"),
         ("a: " + "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), f"must not nest over {MAX_DEPTH} deep"),

@@ -16,7 +16,7 @@ from search import run, track
 from search.folder import SearchFolder, State
 from search.tracking import beside, trackers
 from search.tracking import follow as following
-from search.tracking.follow import follow, without_secrets
+from search.tracking.follow import follow
 from search.tracking.runs import Status
 from search.tracking.trackers import TrackingError, check_installed
 from search.trials import Epoch

@@ -30,6 +30,7 @@ from trainables.loop import TrainData, train
 from trainables.models.create import import_networks
 from trainables.portions import is_out_of_memory
 from trainables.runtime import BatchNorm, Runtime
+from trainables.secrets import without_secrets
 from trainables.weight_files import on_this_node
 
 
@@ -225,7 +226,8 @@ class _Context:
                 "event": "end",
                 "trial": trial["number"],
                 "outcome": outcome,
-                "error": f"{type(fault).__name__}: {fault}",
-                "traceback": "".join(traceback.format_exception(fault)),
+                # Here, too: this machine's environment may hold others than the driver's.
+                "error": without_secrets(f"{type(fault).__name__}: {fault}"),
+                "traceback": without_secrets("".join(traceback.format_exception(fault))),
             }
         )

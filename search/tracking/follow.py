@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections.abc import Callable, Iterable
 
@@ -13,6 +11,7 @@ from search.folder import SearchFolder, State
 from search.records import RecordReader
 from search.tracking.runs import identity, search_run, trial_run
 from search.tracking.trackers import KINDS, Tracker, TrackingError, open_tracker
+from trainables.secrets import without_secrets
 
 EVERY_S = 1.0
 RETRY_S = 60.0
@@ -119,11 +118,3 @@ class _Follower:
         """Those of the folder's files that are there."""
         paths = (self._folder.path / name for name in names)
         return {path.name: path.read_text(encoding="utf-8") for path in paths if path.is_file()}
-
-
-def without_secrets(text: str) -> str:
-    """The text without passwords in addresses, and without what this process knows as keys and the like."""
-    secret = re.compile("KEY|TOKEN|PASSWORD|SECRET")
-    for value in (value for name, value in os.environ.items() if secret.search(name) and len(value) >= 8):
-        text = text.replace(value, "***")
-    return re.sub(r"//[^/@\s]+@", "//***@", text)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import ray
 
 from search.tune.nodes import GPU_TYPE, Node, NodeType, node_types, nodes_alive, size_of, there_are
+from search.tune.private import secure_token, start_private
 from spaces.errors import InputError
 
 DEFAULT_PORT = 6379  # of `ray start --head`
@@ -47,6 +48,8 @@ class Cluster:
     """Whether it was there before, with other machines perhaps, now or later."""
     to_come: tuple[NodeType, ...] = ()
     """What its autoscaler may add; empty where it has none."""
+    folder: Path | None = None
+    """Of a Ray that was started here: it goes when that has ended."""
 
     @property
     def cpus(self) -> float:
@@ -95,8 +98,9 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
             f"no Ray cluster answers at {named}. Start one with `ray start --head`, give its address with "
             "--ray (host:port), or use --ray local."
         )
-    joined = named or (_started_here() if address == "auto" else None)
+    joined, folder = named or (_started_here() if address == "auto" else None), None
     if joined:
+        secure_token()
         try:
             ray.init(address=joined, **quiet)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as fault:
@@ -109,8 +113,7 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
         cpus = os.cpu_count() or 1
         beforehand = not worker_groups and cpus <= MOST_PROCESSES
         with _environment(QUICK_START | (_processes_beforehand(cpus) if beforehand else {})):
-            ray.init(
-                address="local",
+            folder = start_private(
                 include_dashboard=worker_groups,
                 object_store_memory=OBJECT_STORE_BYTES,
                 # The helper of a worker group that returns its resources asks for "the" cluster, and with
@@ -121,7 +124,7 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
     nodes = nodes_alive()
     types = sorted(name for name in ray.cluster_resources() if name.startswith(GPU_TYPE))
     to_come = node_types() if joined else ()
-    cluster = Cluster("", nodes, tuple(types), joined=bool(joined), to_come=to_come)
+    cluster = Cluster("", nodes, tuple(types), joined=bool(joined), to_come=to_come, folder=folder)
     where = ray.get_runtime_context().gcs_address
     verb = "joined the Ray cluster at" if joined else "started Ray on this machine,"
     return replace(cluster, description=f"{verb} {where}: {size_of(nodes)}")
@@ -161,10 +164,16 @@ def _know_own_cluster() -> None:
 def _started_here() -> str | None:
     """The cluster that `ray start` noted on this machine.
 
-    Not Ray's own "auto": that also joins the private Ray of another search, which ends with that search.
+    Not Ray's own "auto": that also joins the private Ray of another search, which ends with that search. Nor
+    by a note of somebody else, which anybody may leave there: who joins a cluster runs what it says.
     """
     note = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
-    address = note.read_text().strip() if note.exists() else ""
+    try:
+        with open(os.open(note, os.O_RDONLY | os.O_NOFOLLOW)) as file:
+            mine = os.fstat(file.fileno()).st_uid in (0, os.getuid())
+            address = file.read().strip() if mine else ""
+    except (OSError, UnicodeDecodeError):
+        return None
     return address if address and _answers(address) else None  # a cluster that died leaves its note
 
 

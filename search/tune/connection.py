@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
+import shutil
 
 import ray
 
@@ -34,4 +35,6 @@ class Connection:
         """Leaves Ray, and ends it where it was started here."""
         concurrent.futures.wait([self._cluster])
         ray.shutdown()
+        if self._cluster.exception() is None and (folder := self._cluster.result().folder):
+            shutil.rmtree(folder, ignore_errors=True)
         self._thread.shutdown()

@@ -10,6 +10,8 @@ from pathlib import Path
 from trainables.data.decode import SUFFIXES
 from trainables.data.names import has_control_characters, printable
 
+MOST_DEEP = 32
+"""Folders below the root: an archive can hold thousands, one in the other."""
 _SYSTEM = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
 
 
@@ -42,18 +44,29 @@ class Folder:
     def _content(self) -> tuple[list[str], list[Folder]]:
         pictures: list[str] = []
         folders: list[Folder] = []
-        with os.scandir(self.root / self.path) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                path = f"{self.path}/{entry.name}" if self.path else entry.name
-                if reason := self._reason_to_ignore(entry):
-                    self.ignore(path, reason)
-                elif entry.is_dir():
-                    folders.append(Folder(self.root, path, self.ignored))
-                else:
-                    pictures.append(path)
+        try:
+            with os.scandir(self.root / self.path) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as fault:
+            self.ignore(self.path, f"cannot be read: {fault.strerror}")
+            entries = []
+        for entry in entries:
+            path = f"{self.path}/{entry.name}" if self.path else entry.name
+            if reason := self._reason_to_ignore(entry):
+                self.ignore(path, reason)
+            elif entry.is_dir():
+                folders.append(Folder(self.root, path, self.ignored))
+            else:
+                pictures.append(path)
         return pictures, folders
 
     def _reason_to_ignore(self, entry: os.DirEntry[str]) -> str | None:
+        try:
+            return self._reason(entry)
+        except OSError as fault:  # such as a link that leads in a circle
+            return f"cannot be looked at: {fault.strerror}"
+
+    def _reason(self, entry: os.DirEntry[str]) -> str | None:
         try:
             entry.name.encode()
         except UnicodeEncodeError:
@@ -63,12 +76,12 @@ class Folder:
         if entry.name.startswith(".") or entry.name.lower() in _SYSTEM:
             return "hidden, or a file of the operating system"
         if entry.is_symlink():
-            if not Path(entry.path).resolve().is_relative_to(self.root):
+            if not Path(os.path.realpath(entry.path)).is_relative_to(self.root):
                 return "a link that leads out of the folder"
             if entry.is_dir():
                 return "a link to a folder"  # its pictures are listed already, or it is a loop
         if entry.is_dir():
-            return None
+            return f"over {MOST_DEEP} folders deep" if self.path.count("/") >= MOST_DEEP - 1 else None
         if not entry.is_file():
             return "not a regular file"
         return None if Path(entry.name).suffix.lower() in SUFFIXES else "not a picture by its name"

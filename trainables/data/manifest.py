@@ -125,6 +125,7 @@ def _led_outside(root: Path, files: pd.Series) -> pd.Series:
         if folder not in resolved:
             resolved[folder] = os.path.realpath(root / folder)
         target = Path(resolved[folder], os.path.basename(file))
-        return not (target.resolve() if target.is_symlink() else target).is_relative_to(root)
+        # `os.path` never raises, however odd the path
+        return not (Path(os.path.realpath(target)) if os.path.islink(target) else target).is_relative_to(root)
 
     return files.map(leads_out).astype(bool)

@@ -1,0 +1,76 @@
+"""A Ray of this search alone, on this machine: only this user gets in.
+
+Whoever reaches Ray runs code as its user. By itself Ray listens on every interface of the machine, keeps its
+sockets and logs in a folder that everybody may write to, and writes the token, without which nobody gets in,
+into a file that everybody may read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray's switch for systems whose firewalls would ask: with 0 a node's address is 127.0.0.1, and all listen
+there. Processes read it when they import Ray, this one has."""
+
+
+def start_private(**options: Any) -> Path:
+    """Starts a Ray on this machine and connects this process to it, until `ray.shutdown`.
+
+    Args:
+        options: For `ray.init`.
+
+    Returns:
+        Its folder, to be deleted when it has ended.
+    """
+    secure_token()
+    # Short, for a socket's path has at most 107 characters. Ray's own folder, in it, is open to everybody.
+    folder = Path(tempfile.mkdtemp(prefix="cs-", dir=os.environ.get("RAY_TMPDIR", "/tmp")))
+    try:
+        with _on_loopback():
+            ray.init(address="local", _temp_dir=str(folder / "r"), **options)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def secure_token() -> None:
+    """Makes sure that nobody else can read the token that Ray takes; where there is none it is made."""
+    given = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    file = Path(given) if given else Path.home() / ".ray" / "auth_token"
+    with contextlib.suppress(
+        OSError
+    ):  # of another user, or on a disk that is not written to: as Ray finds it
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        try:
+            made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            file.chmod(file.stat().st_mode & 0o700)
+        else:
+            with os.fdopen(made, "w") as content:
+                content.write(secrets.token_hex(32))
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    before = os.environ.get(_LOOPBACK), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[_LOOPBACK], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before[1]
+        if before[0] is None:
+            del os.environ[_LOOPBACK]
+        else:
+            os.environ[_LOOPBACK] = before[0]
