@@ -1,4 +1,4 @@
-"""What a search's folder, which may come from somebody else, must not do: lead out of itself, or bring code."""
+"""What a search's folder, perhaps somebody else's, must not do: lead out of itself, or bring code."""
 
 from __future__ import annotations
 

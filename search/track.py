@@ -16,6 +16,7 @@ from search.command_line import CommandLine
 from search.folder import SearchFolder
 from search.tracking.follow import follow
 from search.tracking.trackers import KINDS, check_installed
+from trainables.secrets import without_secrets
 
 DESCRIPTION = """\
 Shows a search in TensorBoard, MLflow or Weights & Biases: one run for the search, one below it for each

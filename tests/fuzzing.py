@@ -1,8 +1,8 @@
 """Readers of outside input, asked under watch.
 
-A reader takes files of outside input. It may return, or raise `InputError`; anything else is a fault:
-another exception, more than `MOST_CPU_S` or `MOST_BYTES`, a file touched outside of the folder that it was given,
-a process started, a connection, or an object unpickled.
+A reader takes files of outside input. It may return, or raise `InputError`. Anything else is a fault: another
+exception, more than `MOST_CPU_S` or `MOST_BYTES`, a file touched outside of the folder that it was given, a
+process started, a connection, or an object unpickled.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from search.trials import Epoch
 from tests.simulated import search_folder
 from tests.synthetic import EPOCHS, synthetic_search
 from tests.tracked import Listing, end, events, tell, told_folder
+from trainables.secrets import without_secrets
 
 EVENTS = events(synthetic_search())
 

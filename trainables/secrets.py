@@ -10,7 +10,7 @@ _LEAST = 8
 """Characters of a secret: what is shorter would be found in ordinary words."""
 _FORMS = (
     (re.compile(r"//[^/@\s]+@"), "//***@"),  # the password in an address
-    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), r"\1 ***"),
+    (re.compile(r"(?i)\b(bearer )[\w.~+/=-]{16,}"), r"\1***"),
     # `...?X-Amz-Signature=...`, `password=...`, `"aws_secret_access_key": "..."`
     (
         re.compile(
@@ -24,8 +24,8 @@ _FORMS = (
 
 
 def without_secrets(text: str) -> str:
-    """The text without passwords in addresses, without what looks like a key, and without the values that this
-    process has in its environment as keys, tokens and the like."""
+    """The text without passwords in addresses, without what looks like a key, and without what this process
+    has in its environment as keys, tokens and the like."""
     found = (value for name, value in os.environ.items() if _NAMES.search(name) and len(value) >= _LEAST)
     for value in sorted(found, key=len, reverse=True):  # one may be the beginning of another
         text = text.replace(value, "***")
