@@ -20,9 +20,12 @@ from search.changes import refuse_changes
 from search.chatter import chatter_to
 from search.cost_model import CostModel
 from search.engine import Engine
-from search.folder import RESULTS, SearchFolder, State
+from search.fetch import bring_answers
+from search.folder import CHECKPOINTS, RESULTS, SearchFolder, State
 from search.live_page import LivePage
+from search.mirror import Mirror
 from search.opening import write_data, write_settings
+from search.owner import Owner, owned
 from search.plan import Plan
 from search.policy.policy import Policy, make_policy
 from search.progress import Progress
@@ -33,6 +36,7 @@ from search.rematch.shown import outcome
 from search.report.text import count
 from search.results import Finished, write_results
 from search.settings import Settings
+from search.states import States
 from search.tracking.beside import tracked
 from search.tune.connection import Connection
 from search.tune.driver import StopAll, Venue, carried, run
@@ -40,41 +44,57 @@ from search.tune.probing import measured
 from search.tune.resources import may_share, most_wanted, packed, share
 from search.warm_start import store_formers
 from spaces.errors import InputError
-from trainables.checkpoint import checkpoint_file
 from trainables.data import read_split
+from trainables.storage import Storage
 from trainables.worker import Workplace
 
 
-def start(plan: Plan, connection: Connection | None = None, *, results: Path = RESULTS) -> Finished:
+def start(
+    plan: Plan,
+    connection: Connection | None = None,
+    *,
+    owner: Owner | None = None,
+    results: Path = RESULTS,
+) -> Finished:
     """Runs a new search.
 
     Args:
         connection: To Ray, where it was begun before. It is closed once the search has driven its trials.
+        owner: This process as the driver, where the search has a storage and has been claimed there before.
 
     Raises:
         FolderError: The name is taken.
+        StorageError: Another process drives the search, or its storage fails.
         ClusterError: Ray cannot be had, or has too little.
     """
     with SearchFolder.created(results / plan.settings.name) as folder:
         _write_plan(folder, plan)
-        return _drive(folder, plan, connection)
+        return _drive(folder, plan, connection, owner)
 
 
-def resume(plan: Plan, connection: Connection | None = None, *, results: Path = RESULTS) -> Finished:
+def resume(
+    plan: Plan,
+    connection: Connection | None = None,
+    *,
+    owner: Owner | None = None,
+    results: Path = RESULTS,
+) -> Finished:
     """Goes on with a search, or adds trials to a finished one.
 
     Args:
         connection: See `start`.
+        owner: See `start`.
 
     Raises:
         FolderError: Data, space or settings that matter have changed; the message says which.
+        StorageError: See `start`.
         ClusterError: Ray cannot be had, or has too little.
     """
     folder = SearchFolder.open(results / plan.settings.name)
     with folder.held():
         refuse_changes(folder, plan)
         kept = replace(plan, prepared=replace(plan.prepared, split=read_split(folder.split_file)))
-        return _drive(folder, kept, connection)
+        return _drive(folder, kept, connection, owner)
 
 
 def _write_plan(folder: SearchFolder, plan: Plan) -> None:
@@ -96,8 +116,8 @@ def _write_settings(folder: SearchFolder, plan: Plan) -> None:
     )
 
 
-def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> Finished:
-    settings = plan.settings
+def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owner: Owner | None) -> Finished:
+    settings, stop = plan.settings, StopAll()
     with chatter_to(folder.log_file) as terminal, contextlib.ExitStack() as stack:
         connection = stack.enter_context(contextlib.closing(connection or Connection(settings)))
         cluster = connection.cluster()
@@ -110,6 +130,12 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             terminal.print(line)
         terminal.print(f"Messages of Ray go to {folder.log_file}. Ctrl-C stops and keeps what there is.")
         terminal.print(f"The page follows the search, from its first results on: {folder.page_file}")
+        home, delete = settings.home or Storage.of(folder.path), Storage.of(folder.path).delete
+        if settings.home:
+            owner = owner or stack.enter_context(owned(settings.home, terminal.print))
+            mirror = Mirror(folder, settings.home, owner, told=terminal.print, superseded=stop.stop)
+            delete = stack.enter_context(mirror).delete
+            terminal.print(escape(f"All that is needed to go on is kept in {home}, too."))
         # Only now: a search that Ray has no room for stays as it was.
         folder.manifest_file.unlink(missing_ok=True)
         folder.rematch_file.unlink(missing_ok=True)
@@ -134,13 +160,14 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             gpus=resources.gpus,
         )
         budget = Budget(accounts, settings.allowance, nodes=len(cluster.nodes))
-        engine = _engine(folder, plan, file, policy, budget)
+        states = States(file.records.all(), settings.scored_by, settings.keep_checkpoints, delete)
+        engine = _engine(plan, file, policy, budget, states)
         place = Workplace(
             source=str(plan.source) if settings.data else None,
             split=plan.prepared.split,
             cache_dir=settings.cache_dir,
             cache_gb=settings.cache_gb,
-            checkpoints=str(folder.checkpoints.resolve()),
+            checkpoints=home / CHECKPOINTS,
             imports=settings.imports,
             workers=resources.workers,
             batch_norm=settings.batch_norm,
@@ -153,7 +180,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             to_come=cluster.to_come,
             told=lambda line: terminal.print(escape(line)),
             silence_s=60 * settings.timeout_min,
-            stop=StopAll(),
+            stop=stop,
         )
         with _interrupts(venue.stop, terminal), LivePage(folder) as page:
             with Progress(engine, terminal) as progress:
@@ -167,8 +194,20 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None) -> F
             whole = engine.finished
             if whole:
                 terminal.print(escape(_said_end(engine, settings)))
-                whole = play(folder, runs, engine.records, settings, budget, venue, terminal, tick=page.tick)
+                whole = play(
+                    folder,
+                    runs,
+                    engine.records,
+                    settings,
+                    budget,
+                    venue,
+                    terminal,
+                    home=home,
+                    delete=delete,
+                    tick=page.tick,
+                )
         if whole:
+            states.finish(home)
             _conclude(folder, terminal)
         state = State.FINISHED if whole else State.INTERRUPTED
         best = write_results(folder, state, sampler=policy.sampler, ended_by=engine.ended_by)
@@ -198,7 +237,7 @@ def _policy(plan: Plan, records: Records) -> Policy:
     )
 
 
-def _engine(folder: SearchFolder, plan: Plan, file: RecordFile, policy: Policy, budget: Budget) -> Engine:
+def _engine(plan: Plan, file: RecordFile, policy: Policy, budget: Budget, states: States) -> Engine:
     settings = plan.settings
     return Engine(
         file,
@@ -212,15 +251,16 @@ def _engine(folder: SearchFolder, plan: Plan, file: RecordFile, policy: Policy, 
         starts=plan.starts,
         scored=plan.scored,
         audit=settings.audit,
-        # The state of a trial that has ended is needed no more, and of a large network it is large.
-        ended=lambda trial: checkpoint_file(folder.checkpoints, trial).unlink(missing_ok=True),
+        ended=lambda trial: states.ended(file.records.trials[trial]),
     )
 
 
 def _conclude(folder: SearchFolder, terminal: Console) -> None:
     try:
+        if home := folder.settings().home:
+            bring_answers(folder, home)
         conclusion = conclude(folder)
-    except InputError as fault:  # the search is whole all the same
+    except (InputError, OSError) as fault:  # the search is whole all the same
         terminal.print(escape(f"The rematch comes to nothing: {fault}"))
         return
     for line in outcome(conclusion) if conclusion else ():

@@ -20,6 +20,8 @@ from search.settings import Settings
 from spaces.errors import InputError
 
 RESULTS = Path("results")
+CHECKPOINTS = "checkpoints"
+"""In a search's folder, and in that of its rematch: the states of trainings."""
 EXPLAINED = "explained"
 """In a model's folder: where the network looks."""
 METRICS_FILE = "metrics.json"
@@ -61,7 +63,7 @@ class SearchFolder:
         self.page_file = path / "leaderboard.html"
         self.best_file = path / "best_config.yaml"
         self.log_file = path / "driver.log"
-        self.checkpoints = path / "checkpoints"
+        self.checkpoints = path / CHECKPOINTS
         self.model = path / "model"
         self.readings_file = path / "test_readings.jsonl"
         self.manifest_file = path / "manifest.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,8 +164,6 @@ def write_results(
         )
     if sampler is not None:
         write_study(folder.study_file, settings.name, sampler, records)
-    if state is State.FINISHED:
-        shutil.rmtree(folder.checkpoints, ignore_errors=True)  # every trial has ended: none is needed
     manifest = {
         "state": str(state),
         "written": time.time(),

@@ -17,15 +17,18 @@ from search.asks import EXAMPLE as ASK_EXAMPLE
 from search.changes import refuse_changed_settings, refuse_changes
 from search.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded, hint_when_interrupted
 from search.command_line import CommandLine
+from search.fetch import fetch, require_unused
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.imports import uncollected
 from search.names import check_names, check_sources
 from search.objectives import COSTS, EXAMPLE, WEIGHT
+from search.owner import Owner, owned
 from search.policy.sampler_names import SAMPLERS
 from search.settings import DEFAULT_TRIALS, Settings, from_options, name_after, subject
 from search.settled import is_settled, leave
 from search.tracking.trackers import KINDS, check_installed
 from search.trials import METRICS
+from trainables.storage import Storage, storage_uri
 
 if TYPE_CHECKING:
     from search.tune.connection import Connection
@@ -41,6 +44,8 @@ examples:
   python -m search.run --data ~/pictures --name mine    search; one folder of pictures for each class
   python -m search.run --name mine --resume             go on after Ctrl-C, a crash or a power cut
   python -m search.run --name mine --resume --trials 40 add trials to a finished search
+  python -m search.run --data /shared/pictures --name mine --storage s3://bucket/searches
+  python -m search.run --name mine --resume --storage s3://bucket/searches    on another machine
   python -m search.run --data ~/pictures --time 4h      as many trials as 4 hours leave, and the retrain
 """
 
@@ -263,6 +268,21 @@ def parser() -> argparse.ArgumentParser:
     )
     result = top.add_argument_group("the result")
     result.add_argument("--name", metavar="NAME", help="folder under results/ (default: by data and time)")
+    result.add_argument(
+        "--storage",
+        metavar="URI",
+        help="keep all that is needed to go on there too, and the states of trials: a folder (of NFS, say), "
+        "s3://BUCKET/FOLDER or gs://BUCKET/FOLDER, the same from every machine. With --resume, what is there "
+        "is brought here first",
+    )
+    result.add_argument(
+        "--keep-checkpoints",
+        metavar="K",
+        type=int,
+        help="keep the states in which the best K trials ended (default {})".format(
+            _default("keep_checkpoints")
+        ),
+    )
     for name, kind in KINDS.items():
         result.add_argument(
             f"--{name}",
@@ -325,27 +345,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: dict[str, Any]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     resume, dry_run = given.pop("resume"), given.pop("dry_run")
-    settings = settings_from(given, resume=resume)
-    check_installed(settings.trackers)
-    folder = SearchFolder(RESULTS / settings.name)
-    if resume:
-        with folder.held():
-            refuse_changed_settings(folder, settings)
-            if is_settled(folder, settings):
-                return 0 if leave(folder, console, write=not dry_run) else NOTHING_FOUND
-        check_sources(settings)
-    else:
-        if folder.path.exists():
-            SearchFolder.create(folder.path)  # refuses, before minutes go into the pictures
-        check_names(settings)
-    if dry_run:
-        return _search(settings, folder, console, None, resume=resume)
-    from search.tune.connection import Connection  # only now: a mistyped option should not wait for it
+    with contextlib.ExitStack() as stack:
+        owner = _claimed(given, console, stack, dry_run=dry_run) if resume else None
+        settings = settings_from(given, resume=resume)
+        check_installed(settings.trackers)
+        folder = SearchFolder(RESULTS / settings.name)
+        if resume:
+            with folder.held():
+                refuse_changed_settings(folder, settings)
+                if is_settled(folder, settings):
+                    return 0 if leave(folder, console, write=not dry_run) else NOTHING_FOUND
+            check_sources(settings)
+        else:
+            if folder.path.exists():
+                SearchFolder.create(folder.path)  # refuses, before minutes go into the pictures
+            check_names(settings)
+            if settings.home:
+                require_unused(settings.home)
+                owner = None if dry_run else stack.enter_context(owned(settings.home, console.print))
+        if dry_run:
+            return _search(settings, folder, console, None, None, resume=resume)
+        from search.tune.connection import Connection  # only now: a mistyped option should not wait for it
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: Ray has to be ended
-    with contextlib.closing(Connection(settings)) as connection:
-        # What goes wrong is told at once, not when Ray has ended.
-        return guarded(lambda: _search(settings, folder, console, connection, resume=resume))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: Ray has to be ended
+        with contextlib.closing(Connection(settings)) as connection:
+            # What goes wrong is told at once, not when Ray has ended.
+            return guarded(lambda: _search(settings, folder, console, connection, owner, resume=resume))
+
+
+def _claimed(
+    given: dict[str, Any], console: Console, stack: contextlib.ExitStack, *, dry_run: bool
+) -> Owner | None:
+    """Takes over a search that has a storage, and brings its folder here; None where it has none."""
+    folder = SearchFolder(RESULTS / given.get("name", ""))
+    storage = given.get("storage")
+    if storage is None and "name" in given and folder.settings_file.exists():
+        storage = folder.settings().storage
+    if storage is None or "name" not in given:
+        return None
+    home = Storage(storage_uri(storage)) / given["name"]
+    Storage(home.root).require_writable()
+    owner = None if dry_run else stack.enter_context(owned(home, console.print))
+    console.print(escape(fetch(folder, home)))
+    return owner
 
 
 def _search(
@@ -353,6 +395,7 @@ def _search(
     folder: SearchFolder,
     console: Console,
     connection: Connection | None,
+    owner: Owner | None,
     *,
     resume: bool,
 ) -> int:
@@ -377,7 +420,7 @@ def _search(
         )
         return 0
     with hint_when_interrupted(folder, f"go on with it: {settings.resume_command}"):
-        finished = (experiment.resume if resume else experiment.start)(plan, connection)
+        finished = (experiment.resume if resume else experiment.start)(plan, connection, owner=owner)
     _say_result(console, finished, settings)
     if finished.state is State.INTERRUPTED:
         return INTERRUPTED

@@ -7,7 +7,15 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from search.allowance import Allowance, duration_s
 from search.asks import Ask, asks
@@ -15,6 +23,7 @@ from search.objectives import Objectives, weights
 from search.policy.sampler_names import SAMPLERS
 from search.trials import METRICS, Metric
 from trainables.cache_dir import default_cache_dir
+from trainables.storage import Storage, storage_uri
 
 Count = Annotated[int, Field(ge=1)]
 DEFAULT_TRIALS = 16
@@ -36,7 +45,7 @@ def _amount(given: Any) -> Any:
 class Settings(BaseModel):
     """Everything that a search is told. The defaults search the built-in demo."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     name: str
     """The search's folder under `results/`."""
@@ -107,6 +116,10 @@ class Settings(BaseModel):
     """Whether trials share GPUs, as many as keep one busy, where not told what they get."""
     timeout_min: Annotated[float, Field(gt=0)] = 30.0
     """A trial that reports no epoch for so many minutes is given up."""
+    storage: Annotated[str, AfterValidator(storage_uri)] | None = None
+    """Where all that is needed to go on is kept too, and the states of trials: a URI, or an absolute path."""
+    keep_checkpoints: Annotated[int, Field(ge=0)] = 1
+    """How many of the best trials keep the states in which they ended."""
     tensorboard: bool = False
     """Whether the search is shown there, as for `mlflow` and `wandb`."""
     mlflow: bool = False
@@ -191,6 +204,11 @@ class Settings(BaseModel):
         return tuple(name for name in ("tensorboard", "mlflow", "wandb") if getattr(self, name))
 
     @property
+    def home(self) -> Storage | None:
+        """The search's folder in its storage, where it has one."""
+        return Storage(self.storage) / self.name if self.storage else None
+
+    @property
     def alone(self) -> bool:
         """Whether one recipe is trained alone: there is no search then, and no space."""
         return self.space is None
@@ -225,6 +243,8 @@ def from_options(given: dict[str, Any], **defaults: Any) -> dict[str, Any]:
     """What a command line gave, as `Settings` take it, over these defaults."""
     given = {**defaults, **given}
     given.setdefault("cache_dir", str(default_cache_dir()))
+    if given.get("storage"):
+        given["storage"] = storage_uri(given["storage"])  # here: a ValidationError would repeat a password
     if isinstance(given.get("classes"), str):
         given["classes"] = class_names(given["classes"])
     if given.get("data") is not None:

@@ -31,8 +31,6 @@ def searched(tmp_path: Path) -> Space:
 @pytest.fixture
 def folder(tmp_path: Path) -> SearchFolder:
     folder = search_folder(tmp_path / "results" / "mine", trials=6)
-    folder.checkpoints.mkdir()
-    (folder.checkpoints / "trial-00000.pt").write_bytes(b"weights")
     return folder
 
 
@@ -118,19 +116,6 @@ def test_a_search_that_was_stopped_before_its_first_trial_leaves_a_page(
     driven = engine(folder.records_file, searched, trials=6)
     assert write_results(folder, State.INTERRUPTED, sampler=driven._sampler) is None
     assert (folder.path / "leaderboard.html").exists()
-
-
-def test_checkpoints_go_when_the_search_is_finished_and_stay_when_it_can_go_on(
-    folder: SearchFolder, searched: Space
-) -> None:
-    driven = engine(folder.records_file, searched, trials=6)
-    for _ in range(2):
-        driven.ask()
-    write_results(folder, State.INTERRUPTED, sampler=driven._sampler)
-    assert (folder.checkpoints / "trial-00000.pt").exists()
-    finish(driven, Workers(1))
-    write_results(folder, State.FINISHED, sampler=engine(folder.records_file, searched, trials=6)._sampler)
-    assert not folder.checkpoints.exists()
 
 
 def test_the_study_of_an_interrupted_search_shows_what_still_ran(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import torch
@@ -57,8 +57,8 @@ def test_a_save_that_fails_half_way_leaves_the_old_file(
 ) -> None:
     checkpoint(1).save(tmp_path / "state.pt")
 
-    def disk_full(state: object, path: Path) -> None:
-        path.write_bytes(b"half of the st")
+    def disk_full(state: object, file: IO[bytes]) -> None:
+        file.write(b"half of the st")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", disk_full)

@@ -19,6 +19,7 @@ from tests.toy_pictures import tiny_recipe
 from trainables import worker
 from trainables.data import prepare
 from trainables.models.create import ModelError, create_model
+from trainables.storage import Storage
 from trainables.weight_files import digest, on_this_node
 from trainables.worker import Weights, Workplace
 
@@ -131,7 +132,7 @@ def place(split: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         source=str(tmp_path / "pictures"),
         split=split,
         cache_dir=str(tmp_path / "cache"),
-        checkpoints=str(tmp_path / "checkpoints"),
+        checkpoints=Storage.of(tmp_path / "checkpoints"),
         imports=(),
         workers=1,
         weights={ELSEWHERE: Weights(hashlib.sha256(content).hexdigest(), ".safetensors", "a reference")},  # type: ignore[arg-type]

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 
 import numpy as np
 
 from spaces.errors import InputError
+from trainables.storage import Storage
 
 
 class AnswersError(InputError):
     """A file does not hold a network's answers."""
 
 
+def answers_name(number: int) -> str:
+    """The file with those of a training."""
+    return f"run-{number}.npz"
+
+
 def answers_file(folder: Path, number: int) -> Path:
-    """Where those of a training are."""
-    return folder / f"run-{number}.npz"
+    """Where it is."""
+    return folder / answers_name(number)
 
 
-def save_answers(path: Path, log_probabilities: np.ndarray) -> None:
-    """Writes a file whole or not at all.
+def packed(log_probabilities: np.ndarray) -> bytes:
+    """What the file holds.
 
     Args:
         log_probabilities: float32 (N, C), in the order of the part.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, log_probabilities=log_probabilities)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    content = io.BytesIO()
+    np.savez_compressed(content, log_probabilities=log_probabilities)
+    return content.getvalue()
+
+
+def save_answers(path: Path, log_probabilities: np.ndarray) -> None:
+    """Writes a file whole or not at all; for the argument see `packed`."""
+    Storage.of(path.parent).write(path.name, packed(log_probabilities))
 
 
 def load_answers(path: Path) -> np.ndarray:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from spaces.errors import InputError
 from spaces.flat import flatten
+from trainables.storage import Storage
 
 
 class CheckpointError(InputError):
     """A file is not a checkpoint of this training."""
 
 
-def checkpoint_file(folder: Path, trial: int) -> Path:
-    """Where the state of a search's trial is kept, while it may be needed."""
-    return folder / f"trial-{trial:05d}.pt"
+def checkpoint_name(trial: int) -> str:
+    """The file in which the state of a search's trial is kept, while it may be needed."""
+    return f"trial-{trial:05d}.pt"
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,12 @@ class Checkpoint:
 
     def save(self, path: Path) -> None:
         """Writes the file whole or not at all."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            torch.save(vars(self), partial)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with Storage.of(path.parent).writing(path.name) as stream:
+            self.write(stream)
+
+    def write(self, stream: IO[bytes]) -> None:
+        """Writes it to a stream."""
+        torch.save(vars(self), stream)
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -89,8 +89,24 @@ class Checkpoint:
             CheckpointError: The file is damaged, or is something else.
         """
         try:
-            return cls(**torch.load(path, map_location="cpu", weights_only=True))
+            with path.open("rb") as file:
+                return cls.read(file, str(path))
+        except OSError as fault:
+            raise CheckpointError(f"{path}: not a readable checkpoint ({fault.strerror}).") from fault
+
+    @classmethod
+    def read(cls, stream: IO[bytes], name: str) -> Checkpoint:
+        """Reads what `write` wrote; tensors come to the CPU.
+
+        Args:
+            name: For people.
+
+        Raises:
+            CheckpointError: It is damaged, or is something else.
+        """
+        try:
+            return cls(**torch.load(stream, map_location="cpu", weights_only=True))
         except Exception as fault:  # torch raises nearly everything on damaged files
             raise CheckpointError(
-                f"{path}: not a readable checkpoint ({fault}). Delete it to start this trial anew."
+                f"{name}: not a readable checkpoint ({fault}). Delete it to start this trial anew."
             ) from fault

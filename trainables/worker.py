@@ -7,6 +7,7 @@ import gc
 import json
 import math
 import socket
+import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,8 +22,8 @@ import ray.tune
 import torch
 
 from spaces.recipe import Recipe
-from trainables.answers import answers_file, save_answers
-from trainables.checkpoint import Checkpoint, CheckpointError, checkpoint_file
+from trainables.answers import answers_name, packed
+from trainables.checkpoint import Checkpoint, CheckpointError, checkpoint_name
 from trainables.data import Dataset, load
 from trainables.data.demo import demo_source
 from trainables.evaluate import log_probabilities
@@ -30,8 +31,13 @@ from trainables.loop import TrainData, train
 from trainables.models.create import import_networks
 from trainables.portions import is_out_of_memory
 from trainables.runtime import BatchNorm, Runtime
+from trainables.saving import Saver
 from trainables.secrets import without_secrets
+from trainables.storage import Storage
 from trainables.weight_files import on_this_node
+
+PATIENCE_S, PAUSE_S = 300.0, 10.0
+"""For answers of a rematch's run that cannot be stored: they are all that it has trained for."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +58,16 @@ class Workplace:
     """Folder or manifest of pictures, the same on every node; None is the demo, which each node draws."""
     split: pd.DataFrame
     cache_dir: str
-    checkpoints: str
+    checkpoints: Storage
+    """Folder for the states of trials, the same from every node."""
     imports: tuple[str, ...]
     workers: int
     """Processes a trial."""
     weights: Mapping[str, Weights] = field(default_factory=dict)
     """By the path that recipes name."""
-    answers: str | None = None
-    """Folder for what each trained network says about the selection part; None: it is not asked."""
+    answers: Storage | None = None
+    """Folder for what each trained network says about the selection part, the same from every node; None: it
+    is not asked."""
     batch_norm: BatchNorm = "sync"
     """Of trials with several workers; see `trainables.runtime.Runtime`."""
     cache_gb: float = math.inf
@@ -104,7 +112,7 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
     _import_once(place.imports)
     recipe = Recipe.model_validate(trial["recipe"])
     data = _open_once(place, recipe.geometry.size_px)
-    file = checkpoint_file(Path(place.checkpoints), trial["number"])
+    saver = Saver(place.checkpoints, checkpoint_name(trial["number"]))
     runtime = Runtime(
         device=context.device,
         threads=max(1, int(slot.cpus)),
@@ -129,12 +137,11 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
 
     def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:
         if context.rank == 0:
-            file.parent.mkdir(parents=True, exist_ok=True)
             # The trial's own recipe: another node may have the weights elsewhere.
-            replace(checkpoint, recipe=trial["recipe"]).save(file)
+            saver.offer(replace(checkpoint, recipe=trial["recipe"]))
         context.report(message(metrics))
 
-    resume = _checkpoint_of(file, trial)
+    resume = _checkpoint_of(place.checkpoints, trial)
     if resume is None:
         recipe = _with_weights_here(recipe, place)
     else:
@@ -144,23 +151,40 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
     model = train(
         recipe, parts, report, runtime=runtime, seed=trial["seed"], epochs=trial["epochs"], resume=resume
     )
+    saver.flush()
     if place.answers is not None and context.rank == 0:
         alone = replace(runtime, world_size=1)
         found = log_probabilities(model, recipe, data.part("selection"), runtime=alone)
-        save_answers(answers_file(Path(place.answers), trial["number"]), found)
+        _write_patiently(place.answers, answers_name(trial["number"]), packed(found))
     return "complete"
 
 
-def _checkpoint_of(path: Path, trial: dict[str, Any]) -> Checkpoint | None:
+def _checkpoint_of(states: Storage, trial: dict[str, Any]) -> Checkpoint | None:
     """The trial's last state; None where there is none that can be used: it then starts anew."""
-    if not path.exists():
-        return None
+    name = checkpoint_name(trial["number"])
     try:
-        checkpoint = Checkpoint.load(path)
+        with states.reading(name) as stream:
+            checkpoint = Checkpoint.read(stream, f"{states}/{name}")
         checkpoint.require(recipe=trial["recipe"], seed=trial["seed"], epochs=trial["epochs"])
-    except CheckpointError:
+    except (OSError, CheckpointError):
         return None
     return checkpoint
+
+
+def _write_patiently(storage: Storage, name: str, content: bytes) -> None:
+    """Writes a file, and tries again for a while where that fails.
+
+    Raises:
+        OSError: It failed until the end.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return storage.write(name, content)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE_S)
 
 
 def _with_weights_here(recipe: Recipe, place: Workplace) -> Recipe:

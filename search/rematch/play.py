@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 
 from rich.console import Console
 
 from search.budget import Budget
-from search.folder import SearchFolder
+from search.folder import CHECKPOINTS, SearchFolder
 from search.records import RecordFile
 from search.rematch.runs import Rematch, contenders
 from search.rematch.shown import announcement, progress
 from search.settings import Settings
+from search.states import delete_all
 from search.trials import TrialRecord
 from search.tune.driver import Venue, run
-from trainables.checkpoint import checkpoint_file
+from trainables.checkpoint import checkpoint_name
+from trainables.storage import Storage
 
 
 def play(
@@ -28,6 +29,8 @@ def play(
     venue: Venue,
     terminal: Console,
     *,
+    home: Storage,
+    delete: Callable[[str], None],
     tick: Callable[[], None],
 ) -> bool:
     """Trains the best trials of a finished search again. Runs that there are already are not repeated.
@@ -36,6 +39,8 @@ def play(
         file: The records of its runs.
         records: The search's trials.
         venue: Of the search's trials.
+        home: The search's folder for what runs store: its own, or the one in its storage.
+        delete: Deletes a file there, by name.
         tick: Called several times a second while runs go on.
 
     Returns:
@@ -43,14 +48,14 @@ def play(
     """
     if not settings.rematch and file.records.trials:
         terminal.print("The rematch is set aside (--rematch 0); a resume with --rematch N takes it up again.")
-    checkpoints = folder.rematch / "checkpoints"
+    answers, states = folder.rematch.name, f"{folder.rematch.name}/{CHECKPOINTS}"
     rematch = Rematch.largest(
         file,
         contenders(records, settings.scored_by, settings.rematch),
         seeds=settings.rematch_seeds,
         seed=settings.seed,
         has_room=budget.has_room,
-        ended=lambda number: checkpoint_file(checkpoints, number).unlink(missing_ok=True),
+        ended=lambda number: delete(f"{states}/{checkpoint_name(number)}"),
     )
     if rematch is None:
         terminal.print("No rematch: the time that is left is the retrain's.")
@@ -59,9 +64,7 @@ def play(
         return True
     terminal.print(announcement(rematch, int((venue.place.split["part"] == "selection").sum())))
     file.session()
-    place = replace(
-        venue.place, checkpoints=str(checkpoints.resolve()), answers=str(folder.rematch.resolve())
-    )
+    place = replace(venue.place, checkpoints=home / states, answers=home / answers)
     with progress(rematch, settings.scored_by, terminal) as shown:
 
         def both() -> None:
@@ -70,5 +73,5 @@ def play(
 
         run(rematch, replace(venue, place=place), tick=both)
     if rematch.finished:
-        shutil.rmtree(checkpoints, ignore_errors=True)  # every run has ended: none is needed
+        delete_all(home / states, lambda name: delete(f"{states}/{name}"))  # every run has ended
     return rematch.finished
