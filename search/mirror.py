@@ -71,7 +71,7 @@ class Mirror:
         self._thread.join()
         self._due.clear()
         deadline = self._clock() + PATIENCE_S
-        while not self._attempt() and self._clock() < deadline:
+        while not self.level() and self._clock() < deadline:
             time.sleep(RETRY_S)
         if not self._lost and (missing := [*self._changed(), *self._needless]):
             self._told(f"Not level in {self._home}: {', '.join(missing)}. A resume copies them.")
@@ -81,11 +81,11 @@ class Mirror:
         self._needless.append(name)
 
     def _follow(self) -> None:
-        while not self._ended.wait(EVERY_S if self._attempt() else RETRY_S):
+        while not self._ended.wait(EVERY_S if self.level() else RETRY_S):
             pass
 
-    def _attempt(self) -> bool:
-        """Whether all that was due is in the storage now."""
+    def level(self) -> bool:
+        """Copies what is due; whether the storage took it. Called again and again by the thread."""
         if self._lost:
             return True
         try:

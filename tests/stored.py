@@ -1,0 +1,80 @@
+"""A search that is kept in a storage, which can be taken away."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from search.folder import SearchFolder
+from search.records import RecordFile
+from search.trials import Outcome
+from tests.simulated import epoch, search_folder, trial
+from trainables.storage import Storage
+
+
+class Away(Storage):
+    """A folder that cannot be reached as long as there is a file `away` beside it; notes what is written."""
+
+    def _check(self) -> None:
+        if Path(f"{self.root}.away").exists():
+            raise OSError("no route to host")
+
+    def read(self, name: str) -> bytes:
+        self._check()
+        return super().read(name)
+
+    def files(self) -> dict[str, int]:
+        self._check()
+        return super().files()
+
+    def delete(self, name: str) -> None:
+        self._check()
+        super().delete(name)
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[IO[bytes]]:
+        self._check()
+        with super().writing(name) as stream:
+            yield stream
+        self.log.append(f"{self.below}/{name}".lstrip("/"))
+
+    def require_room(self, files: int) -> None:
+        """Fails when so many files have been written."""
+        if len(self.log) >= files:
+            raise OSError("the machine has died")
+
+    @property
+    def log(self) -> list[str]:
+        """What has been written, in order."""
+        return LOG.setdefault(self.root, [])
+
+
+LOG: dict[str, list[str]] = {}
+
+
+def away(storage: Storage, gone: bool) -> None:
+    """Takes a storage away, or brings it back."""
+    note = Path(f"{storage.root}.away")
+    note.touch() if gone else note.unlink()
+
+
+def begun(path: Path, trials: int = 2) -> SearchFolder:
+    """A search's folder with some trials that have ended."""
+    folder = search_folder(path, trials=6)
+    file = RecordFile(folder.records_file)
+    file.session()
+    file.close()
+    go_on(folder, *range(trials))
+    return folder
+
+
+def go_on(folder: SearchFolder, *numbers: int) -> None:
+    """Records further trials."""
+    file = RecordFile(folder.records_file)
+    for number in numbers:
+        file.trial(trial(number))
+        file.epoch(epoch(number, 1))
+        file.end(number, Outcome.STOPPED)
+    file.close()
