@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-DRAWN = (
-    "[...document.querySelectorAll('.chart')]"
-    ".every(chart => chart.dataset.drawn || chart.closest('[hidden]'))"
-)
+DRAWN = """[...document.querySelectorAll('.chart')].every((chart) => chart.closest('[hidden]')
+    || chart.dataset.drawn
+    && Math.abs(chart.querySelector('.main-svg').getBoundingClientRect().width - chart.clientWidth) < 2)"""
 TABLE = (
     "[...document.querySelectorAll('tr.trial')]"
     ".map(row => [...row.cells].slice(1).map(cell => cell.textContent))"
@@ -38,11 +37,19 @@ class Opened:
 
     Args:
         clock: Whether the page gets a clock that `page.clock` can put forward.
+        narrowed_to: A width that the window gets as soon as the page begins to load.
         options: Of the browser's context, such as `color_scheme`.
     """
 
     def __init__(
-        self, browser: Any, path: Path, width: int = 1280, *, clock: bool = False, **options: object
+        self,
+        browser: Any,
+        path: Path,
+        width: int = 1280,
+        *,
+        clock: bool = False,
+        narrowed_to: int | None = None,
+        **options: object,
     ) -> None:
         self.page = browser.new_page(viewport={"width": width, "height": 900}, **options)
         if clock:
@@ -54,11 +61,14 @@ class Opened:
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.troubles.append("dialog"), dialog.dismiss()))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri(), wait_until="commit" if narrowed_to else "load")
+        if narrowed_to:
+            self.page.set_viewport_size({"width": narrowed_to, "height": 900})
+            self.page.wait_for_load_state()
         self.drawn()
 
     def drawn(self) -> None:
-        """Waits until all figures that can be seen are drawn."""
+        """Waits until all figures that can be seen are drawn, as wide as they are to be."""
         for _ in range(600):
             if self.page.evaluate(DRAWN):
                 return

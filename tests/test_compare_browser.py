@@ -56,7 +56,7 @@ def test_a_browser_opens_the_page_without_errors_or_requests(page: Path, browser
 
 def test_a_phone_shows_the_page_without_scrolling_sideways(page: Path, browser: Any) -> None:
     opened = Opened(browser, page, width=390, has_touch=True, is_mobile=True)
-    for folded in opened.page.locator("summary").all():
+    for folded in opened.page.locator("summary:visible").all():
         folded.tap()
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
     assert opened.troubles == []
@@ -94,6 +94,41 @@ def test_tabs_tables_and_folds_work_by_keyboard(page: Path, browser: Any) -> Non
     assert opened.troubles == []
 
 
+def test_the_numbers_of_every_figure_can_be_read(page: Path, browser: Any) -> None:
+    opened = Opened(browser, page)
+    figures = opened.page.locator(".chart").evaluate_all("(charts) => charts.map((chart) => chart.id)")
+    for tab in opened.page.locator(".tabs input").all():
+        tab.check(force=True)
+        for folded in opened.page.locator("details.numbers:visible").all():
+            folded.evaluate("(details) => { details.open = true; }")
+    opened.page.locator("details.numbers table").nth(len(figures) - 1).wait_for(state="attached")
+
+    def numbers(figure: str) -> list[list[str]]:
+        rows: list[list[str]] = opened.page.locator(f"details[data-of='{figure}'] tr").evaluate_all(
+            "(rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent))"
+        )
+        return rows
+
+    assert all(len(numbers(figure)) > 2 for figure in figures)
+    shown = opened.page.evaluate("JSON.parse(document.getElementById('figures').textContent)")
+    head, *rows = numbers("winners-1")
+    assert head == ["search", "accuracy", "mark", "about"]
+    traces = shown["winners-1"]["data"]
+    assert [row[1] for row in rows] == [f"{100 * x:.1f}%" for trace in traces for x in trace["x"]]
+    assert {row[0] for row in rows} == {"1", "2"}
+    assert {row[3] for row in rows} == {"mean, and the ends of its interval", "a seed", "in the search"}
+    head, *rows = numbers("scores-1")
+    assert head == ["search", "validation accuracy", "mark", "about"]
+    assert [row[1] for row in rows if row[3].startswith("trial ")] == [
+        f"{100 * x:.1f}%" for trace in shown["scores-1"]["data"] if len(trace["x"]) > 2 for x in trace["x"]
+    ]
+    assert sum(row[3].startswith("median; the middle half is ") for row in rows) == 2
+    head, *rows = numbers("best-1-passes")
+    assert head[:2] == ["search", "passes over the training part, of all trials"]
+    assert all(row[2].endswith("%") for row in rows)
+    assert opened.troubles == []
+
+
 def test_a_click_on_a_line_leads_to_the_row_of_its_search(page: Path, browser: Any) -> None:
     opened = Opened(browser, page)
     opened.page.evaluate(
@@ -106,7 +141,7 @@ def test_a_click_on_a_line_leads_to_the_row_of_its_search(page: Path, browser: A
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(page: Path, browser: Any, scheme: str) -> None:
     opened = Opened(browser, page, color_scheme=scheme)
-    for folded in opened.page.locator("summary").all():
+    for folded in opened.page.locator("summary:visible").all():
         folded.press("Enter")
     assert opened.faults() == []
     labels = opened.page.locator(".chart").evaluate_all("(charts) => charts.map((chart) => chart.ariaLabel)")

@@ -16,6 +16,7 @@ from tests.report_views import ALONE, ODD
 from tests.synthetic import HOSTILE, synthetic_search, synthetic_view
 
 pytestmark = pytest.mark.slow
+WIDTH = "document.documentElement.scrollWidth"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -75,6 +76,54 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(tmp_path, browser, vi
         opened.drawn()
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
     assert opened.troubles == []
+
+
+def test_figures_fit_a_window_that_is_made_narrow_while_they_are_drawn(tmp_path, browser):
+    path = write_leaderboard(tmp_path, synthetic_view(synthetic_search(40)))
+    opened = Opened(browser, path, narrowed_to=700)
+    assert opened.page.evaluate(WIDTH) == 700
+    assert opened.troubles == []
+
+
+def test_figures_fit_a_narrower_window_those_near_the_reader_first(tmp_path, browser):
+    opened = Opened(browser, write_leaderboard(tmp_path, synthetic_view()))
+    page = opened.page
+    page.evaluate("Plotly.relayout('best', {'xaxis.range[0]': 3, 'xaxis.range[1]': 5})")
+    page.locator("#pictures").scroll_into_view_if_needed()
+    page.evaluate(
+        """() => {
+            const relayout = Plotly.relayout;
+            window.fitted = []; // how far outside of the window each figure was when its turn came
+            Plotly.relayout = (place, changes) => {
+                const { top, bottom } = place.getBoundingClientRect();
+                fitted.push(Math.max(0, top - innerHeight, -bottom));
+                return relayout(place, changes);
+            };
+        }"""
+    )
+    for width in (700, 390, 1280):
+        page.evaluate("fitted.length = 0")
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(WIDTH) == width  # at once: what is still too wide is cut off
+        opened.drawn()
+        fitted = page.evaluate("fitted")
+        assert fitted[0] == 0
+        assert max(fitted) > 900
+    assert page.evaluate("document.getElementById('best').layout.xaxis.range") == [3, 5]
+    assert opened.troubles == []
+
+
+def test_a_figure_that_was_hidden_while_the_window_was_made_narrow_fits_when_it_is_shown(tmp_path, browser):
+    opened = Opened(browser, write_leaderboard(tmp_path, synthetic_view()))
+    other = opened.page.locator("input[name=curves]").nth(1)
+    other.check(force=True)
+    opened.drawn()
+    opened.page.locator("input[name=curves]").first.check(force=True)
+    opened.page.set_viewport_size({"width": 700, "height": 900})
+    opened.drawn()
+    other.check(force=True)
+    opened.drawn()
+    assert opened.page.locator(f"#{other.get_attribute('value')}:visible").count() == 1
 
 
 def test_no_two_ticks_of_an_axis_say_the_same(tmp_path, browser):

@@ -19,7 +19,7 @@ from search.report import text
 from search.report.page import HERE, own_script, script_hash, script_json, template
 
 PAGE = "compare.html"
-SCRIPTS = ("figures", "compare", "page")
+SCRIPTS = ("figures", "numbers", "compare", "page")
 """The page's own, each after those that it needs."""
 
 MOST_STANDINGS = 8

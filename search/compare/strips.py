@@ -1,6 +1,6 @@
 """Figures of rows, one a search: what all its trials scored, and what its winner came to when trained again.
 
-The `customdata` of a point is the number of its search, or a list that begins with it.
+The `customdata` of a point is the number of its search.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from search.report.style import SHARE, SYMBOLS, empty_figure, label, span, sprea
 from search.trials import Metric
 
 ROW_PX = 44
+ROWS = "rows"
+"""`meta` of a trace whose heights only tell searches apart: the table of the figure's numbers has none."""
 
 
 def all_scores(found: Sequence[Scores], metric: Metric, names: Mapping[int, str]) -> go.Figure:
@@ -28,7 +30,7 @@ def all_scores(found: Sequence[Scores], metric: Metric, names: Mapping[int, str]
         if one.quartiles is None:
             continue
         low, middle, high = one.quartiles
-        own = colour(one.number)
+        own, name = colour(one.number), metric.name
         figure.add_scatter(
             x=[low, high],
             y=[row, row],
@@ -41,6 +43,8 @@ def all_scores(found: Sequence[Scores], metric: Metric, names: Mapping[int, str]
             x=[middle],
             y=[row],
             customdata=[one.number],
+            hovertext=[f"median; the middle half is {text.score(low, name)} to {text.score(high, name)}"],
+            meta=ROWS,
             name=label(names[one.number]),
             mode="markers",
             marker={"symbol": "line-ns", "size": 20, "line": {"width": 3, "color": own}},
@@ -49,7 +53,9 @@ def all_scores(found: Sequence[Scores], metric: Metric, names: Mapping[int, str]
         figure.add_scatter(
             x=one.scores,
             y=[row + 0.9 * spread(trial) for trial in one.trials],
-            customdata=[[one.number, trial, outcome.replace("_", " ")] for trial, outcome in _told(one)],
+            customdata=[one.number] * len(one.trials),
+            hovertext=[f"trial {trial}, {outcome.replace('_', ' ')}" for trial, outcome in _told(one)],
+            meta=ROWS,
             name=label(names[one.number]),
             mode="markers",
             marker={
@@ -59,8 +65,7 @@ def all_scores(found: Sequence[Scores], metric: Metric, names: Mapping[int, str]
                 "line": {"width": 1.3, "color": own},
             },
             opacity=0.85,
-            hovertemplate="trial %{customdata[1]}, %{customdata[2]}<br>%{x:.4g}"
-            "<extra>%{fullData.name}</extra>",
+            hovertemplate="%{hovertext}<br>%{x:.4g}<extra>%{fullData.name}</extra>",
         )
     _name_rows(figure, [one.number for one in found], names)
     if scored:
@@ -82,6 +87,8 @@ def winners(found: Mapping[int, Contender], metric: Metric, names: Mapping[int, 
         figure.add_scatter(
             **mean_bar(one, row, own),
             customdata=[number] * 3,
+            hovertext=["mean, and the ends of its interval"] * 3,
+            meta=ROWS,
             name=name,
             hovertemplate=f"{mean_said(one, metric)}<extra>%{{fullData.name}}</extra>",
         )
@@ -89,6 +96,8 @@ def winners(found: Mapping[int, Contender], metric: Metric, names: Mapping[int, 
             x=list(one.scores),
             y=[row] * len(one.scores),
             customdata=[number] * len(one.scores),
+            hovertext=["a seed"] * len(one.scores),
+            meta=ROWS,
             mode="markers",
             name=name,
             marker={"symbol": "circle-open", "size": 8, "color": own, "line": {"width": 1.5}},
@@ -97,6 +106,8 @@ def winners(found: Mapping[int, Contender], metric: Metric, names: Mapping[int, 
         figure.add_scatter(
             **promise(one, row, own),
             customdata=[number],
+            hovertext=["in the search"],
+            meta=ROWS,
             name=name,
             hovertemplate=f"in the search: {text.score(one.search_score, metric.name)}"
             "<extra>%{fullData.name}</extra>",

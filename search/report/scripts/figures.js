@@ -1,6 +1,7 @@
 /* Draws figures in the page's colours, light or dark, those near the reader first. */
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const zooms = {}; // the ranges that the reader has chosen, by figure and axis
+let due = false; // whether the next figure is drawn in a moment
 const touch = matchMedia("(pointer: coarse)").matches;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -52,14 +53,15 @@ function suited(trace) {
 function draw(place) {
   const figure = figures[place.id];
   const config = {
-    responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover",
+    displaylogo: false, displayModeBar: touch ? false : "hover",
     showSendToCloud: false, plotlyServerURL: "", // nobody's results leave this page by a button
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "pan2d", "zoom2d"],
   };
   Plotly.react(place, figure.data.map(suited), zoomed(themed(figure.layout), zooms[place.id]), config);
   for (const drawing of place.querySelectorAll("svg.main-svg")) drawing.ariaHidden = "true"; // its words say it
-  if (place.dataset.drawn) return;
-  place.dataset.drawn = "yes";
+  const first = !place.dataset.drawn;
+  place.dataset.drawn = place.clientWidth;
+  if (!first) return;
   place.on("plotly_relayout", (changes) => noteZoom(place.id, changes));
   place.on("plotly_click", (event) => {
     const custom = event.points[0].customdata;
@@ -75,11 +77,25 @@ function away(place) {
   return Math.max(0, top - innerHeight, -bottom);
 }
 
+/* Gives a figure the width that there is now; what the reader has chosen in it stays. */
+function fit(place) {
+  place.dataset.drawn = place.clientWidth;
+  Plotly.relayout(place, { autosize: true });
+}
+
+/* Draws the figures that are not drawn yet, or for another width, one after the other, the nearest first. Plotly's own
+   `responsive` would fit all of them at once, from the top of the page, and let nothing else happen meanwhile. */
 function drawWaiting() {
-  const waiting = charts().filter((place) => !place.dataset.drawn && !place.closest("[hidden]"));
-  if (!waiting.length || !window.Plotly) return;
-  draw(waiting.reduce((nearest, place) => (away(place) < away(nearest) ? place : nearest)));
-  setTimeout(drawWaiting); // lets the browser answer between two figures
+  if (due || !window.Plotly) return;
+  const waiting = charts().filter((place) => Number(place.dataset.drawn) !== place.clientWidth && !place.closest("[hidden]"));
+  if (!waiting.length) return;
+  const nearest = waiting.reduce((nearest, place) => (away(place) < away(nearest) ? place : nearest));
+  (nearest.dataset.drawn ? fit : draw)(nearest);
+  due = true;
+  setTimeout(() => { // lets the browser answer between two figures
+    due = false;
+    drawWaiting();
+  });
 }
 
 function redraw() {

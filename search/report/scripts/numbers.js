@@ -31,8 +31,8 @@ function named(value, axis, places) {
   return axis.tickformat ? `${(100 * value).toFixed(1)}%` : String(Number(value.toPrecision(4)));
 }
 
-/* Rows of trial, where a bar that does not begin at 0 begins, x, y, what the mark is of and what it says; what there is
-   not is undefined. */
+/* Rows of the trial or search, where a bar that does not begin at 0 begins, x, y, what the mark is of and what it says;
+   what there is not is undefined. */
 function rowsOf({ data, layout }) {
   const rows = [];
   for (const trace of data.filter((found) => found.hoverinfo !== "skip")) {
@@ -49,7 +49,8 @@ function rowsOf({ data, layout }) {
       const [trial, choice] = [custom[place]].flat();
       const from = base.length ? named(base[place], layout.xaxis, false) : undefined;
       const shown = choice === undefined ? named(base.length ? base[place] + value : value, layout.xaxis, false) : plain(choice);
-      rows.push([trial, from, shown, named(y[place], layout.yaxis, upright), plain(trace.name), plain(words[place])]);
+      const height = trace.meta === "rows" ? undefined : named(y[place], layout.yaxis, upright);
+      rows.push([trial, from, shown, height, plain(trace.name), plain(words[place])]);
     });
   }
   return rows;
@@ -60,7 +61,7 @@ function numbersTable(figure, name) {
   const title = (axis, name) => plain(axis?.title?.text ?? name);
   const upright = figure.data.some(({ y, orientation }) => orientation === "h" || typeof y[0] === "string");
   const heads = [
-    "trial", "start", title(figure.layout.xaxis, "value"), title(figure.layout.yaxis, upright ? "of" : "score"), "mark", "about",
+    NUMBERED, "start", title(figure.layout.xaxis, "value"), title(figure.layout.yaxis, upright ? "of" : "score"), "mark", "about",
   ];
   const bars = rows.some(([, from]) => from !== undefined);
   if (bars) [heads[1], heads[2]] = [`start, ${heads[2]}`, `end, ${heads[2]}`];

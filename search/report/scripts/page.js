@@ -15,12 +15,11 @@ function choose(input) {
     tab.hidden = tab.querySelector(".chart").id !== input.value;
   }
   drawWaiting();
-  const place = document.getElementById(input.value);
-  if (place.dataset.drawn) Plotly.Plots.resize(place);
 }
 
 for (const input of document.querySelectorAll(".tabs input")) {
   input.addEventListener("change", () => choose(input));
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+addEventListener("resize", drawWaiting);
 addEventListener("DOMContentLoaded", drawWaiting); // when plotly, the last script, has been read

@@ -1,4 +1,5 @@
 /* The table of trials: filtered, sorted, as many rows as the reader asks for. */
+const NUMBERED = "trial"; // what a mark in a figure is of
 const STEP = 100; // rows at first, and with each click for more
 const table = document.getElementById("trials");
 const filters = document.getElementById("filters");
