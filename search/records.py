@@ -38,6 +38,9 @@ class Records:
     """Start and last sign of life of each run of the driver, in seconds since the Unix epoch."""
     order: list[Epoch] = field(default_factory=list)
     """All epochs in the order in which they arrived: what a scheduler is rebuilt from."""
+    due: tuple[list[int], int] | None = None
+    """Of a rematch, the contenders that its latest session has time for, and the runs of each; None where
+    that is not told."""
 
     @property
     def elapsed_s(self) -> float:
@@ -65,6 +68,7 @@ class Records:
         kind, moment = event["event"], float(event["time"])
         if kind == "session":
             self.sessions.append((moment, moment))
+            self.due = (list(event["contenders"]), int(event["seeds"])) if "contenders" in event else None
             return None
         if self.sessions:
             self.sessions[-1] = (self.sessions[-1][0], max(self.sessions[-1][1], moment))
@@ -158,9 +162,9 @@ class RecordFile:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         os.ftruncate(self._fd, reader.size)
 
-    def session(self) -> None:
-        """The driver starts."""
-        self._append({"event": "session"})
+    def session(self, **told: Any) -> None:
+        """The driver starts; of a rematch, with what it has time for."""
+        self._append({"event": "session", **told})
 
     def trial(self, trial: Trial) -> None:
         """A trial has been decided on and is about to run."""

@@ -12,6 +12,7 @@ from search.policy.sampler import Sampler, write_study
 from search.readings import count_readings
 from search.records import read
 from search.rematch.conclusion import concluded
+from search.rematch.runs import runs_due
 from search.report.facts import SearchView
 from search.report.page import write_leaderboard
 from search.report.text import count
@@ -65,7 +66,7 @@ def view(
         starts=[start["source"] for start in stored.get("starts", ())],
         formers=folder.read_json(formers) if formers.exists() else (),
         environment=folder.read_json(ran_on) if ran_on.exists() else {},
-        rematch_runs=rematch.all(),
+        rematch_runs=runs_due(rematch),
         rematch_s=rematch.elapsed_s,
         read=time.time(),
         every_s=every_s,

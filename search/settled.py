@@ -14,7 +14,7 @@ from search.trials import TrialRecord
 
 WHERE = {
     *("ray", "concurrency", "workers_per_trial", "cpus_per_trial", "gpus_per_trial", "pack"),
-    *("timeout_min", "cache_dir", "cache_gb"),
+    *("resources", "timeout_min", "cache_dir", "cache_gb"),
 }
 """Settings that say where and how fast trials run: where only these are others, there is no more to do."""
 LIMITS = {"trials", "epochs_total", "time", "gpu_hours", "cost", "price", "patience"}

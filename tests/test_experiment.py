@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from search import experiment
+from search.budget import Budget
 from search.changes import refuse_changed_settings, refuse_changes
 from search.experiment import resume, start
 from search.folder import FolderError, SearchFolder, State
@@ -24,6 +25,7 @@ from search.policy import sampler
 from search.records import RecordFile
 from search.rematch import play as playing
 from search.rematch.runs import Rematch
+from search.results import view
 from search.settings import Settings
 from search.trials import Outcome, Start
 from search.tune.cluster import Cluster, ClusterError
@@ -182,6 +184,15 @@ def test_the_page_follows_a_rematch_that_goes_on_where_the_search_has_nothing_le
     monkeypatch.setattr(LivePage, "tick", lambda page: ticks.append("page"))
     assert resume(short, results=results).state is State.INTERRUPTED
     assert ticks == ["page"]
+    assert [run.trial.source for run in view(folder, State.INTERRUPTED).rematch_runs] == ["0"]
+    # A contender that there is no time for any more is not shown as if it went on.
+    monkeypatch.setattr(Budget, "has_room", lambda budget, runs: len(runs) <= 3)
+    others = replace(plan, settings=settings(trials=3, max_epochs=1, rematch=3), starts=())
+    file = RecordFile(folder.rematch_records_file)
+    file.trial(replace(trial(1), origin="rematch", source="2"))
+    file.close()
+    assert resume(others, results=results).state is State.INTERRUPTED
+    assert {run.trial.source for run in view(folder, State.INTERRUPTED).rematch_runs} == {"0"}
 
 
 def test_a_folder_that_is_in_use_is_not_resumed(

@@ -12,6 +12,7 @@ import pytest
 
 from search.final import choose
 from search.folder import FolderError, SearchFolder, State
+from search.records import RecordFile
 from search.rematch import conclude as concluding
 from search.rematch.conclude import conclude
 from search.rematch.conclusion import concluded
@@ -112,6 +113,18 @@ def test_the_scores_are_those_of_the_answers_against_the_part_in_its_order(folde
         said = [load_answers(answers_file(folder.rematch, run)).argmax(axis=1) for run in runs]
         assert standing.scores == pytest.approx([(one == LABELS).mean() for one in said])
     assert (found.verdict.pictures, found.verdict.units) == (PICTURES, PICTURES)
+
+
+def test_a_contender_that_no_time_was_left_for_is_not_said_to_have_failed(tmp_path: Path) -> None:
+    """Its first run was cut off, and the resume had time for two contenders alone."""
+    folder = searched(tmp_path / "mine", {0: 0.84, 2: 0.9, 4: 0.83})
+    rematch(folder, *[(2, 0.6), (0, 0.81)] * 2)
+    file = RecordFile(folder.rematch_records_file)
+    file.trial(replace(trial(4, epochs=3), origin="rematch", source="4"))
+    file.close()
+    found = conclude(folder)
+    assert found is not None
+    assert found.left_out == {4: "no time was left for it"}
 
 
 def test_pictures_of_a_scene_count_together(tmp_path: Path, folder: SearchFolder) -> None:

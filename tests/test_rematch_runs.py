@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from search.policy.asha import Decision
-from search.records import RecordFile
-from search.rematch.runs import ORIGIN, Rematch, contenders, runs_of
+from search.records import RecordFile, read
+from search.rematch.runs import ORIGIN, Rematch, contenders, runs_due, runs_of
 from search.trials import METRICS, Outcome, TrialRecord
 from tests.simulated import epoch, record, trial
 
@@ -142,6 +142,25 @@ def test_where_time_is_short_there_are_fewer_seeds_and_then_fewer_contenders(
     assert (found and (len(found.contenders), found.seeds)) == size
     if found:
         assert list(found.contenders) == BEST[: len(found.contenders)]
+
+
+def test_runs_that_a_former_session_began_and_there_is_no_time_for_are_not_due(tmp_path: Path) -> None:
+    path = tmp_path / "rematch.jsonl"
+    match = rematch(path)
+    match._file.session(contenders=[7, 2, 5], seeds=3)
+    played(match, 7)
+    match.ask()
+    match.ask()
+    assert [run.number for run in runs_due(read(path))] == list(range(9))
+    match._file.session(contenders=[7, 2], seeds=2)
+    assert [(run.number, run.trial.source) for run in runs_due(read(path))] == [
+        (0, "7"),
+        (1, "2"),
+        (3, "7"),
+        (4, "2"),
+    ]
+    match._file.session()  # as older versions wrote it
+    assert len(runs_due(read(path))) == 9
 
 
 def test_runs_that_there_are_already_need_no_room(tmp_path: Path) -> None:

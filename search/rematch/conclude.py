@@ -14,6 +14,7 @@ from search.rematch.answers import answers_of, truth
 from search.rematch.conclusion import Conclusion, Costs
 from search.rematch.runs import contenders, runs_of
 from search.rematch.verdict import Contender, verdict
+from search.report.text import count
 from search.trials import METRICS, Outcome, TrialRecord
 from spaces.recipe import Recipe
 from trainables.data import read_split
@@ -62,7 +63,8 @@ def _unfit(runs: Sequence[TrialRecord]) -> str:
     if diverged:
         return f"diverged in {diverged} of {len(runs)} runs"
     if not any(run.outcome is Outcome.COMPLETE for run in runs):
-        return f"all {len(runs)} runs failed" if runs else "no time was left for it"
+        ended = [run for run in runs if run.outcome is not None]
+        return f"{count(len(ended), 'run')} failed" if ended else "no time was left for it"
     return ""
 
 

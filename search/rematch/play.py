@@ -63,7 +63,7 @@ def play(
     if rematch.finished:
         return True
     terminal.print(announcement(rematch, int((venue.place.split["part"] == "selection").sum())))
-    file.session()
+    file.session(contenders=[one.number for one in rematch.contenders], seeds=rematch.seeds)
     place = replace(venue.place, checkpoints=home / states, answers=home / answers)
     with progress(rematch, settings.scored_by, terminal) as shown:
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from search.policy.asha import Decision
-from search.records import RecordFile
+from search.records import RecordFile, Records
 from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord, diverged, ranked
 
 ORIGIN = "rematch"
@@ -31,6 +31,16 @@ def contenders(records: list[TrialRecord], metric: Metric, count: int) -> list[T
 def runs_of(records: Sequence[TrialRecord], contender: int) -> list[TrialRecord]:
     """The runs of a contender, by its trial's number."""
     return [record for record in records if record.trial.source == str(contender)]
+
+
+def runs_due(records: Records) -> list[TrialRecord]:
+    """The runs that the latest session of a rematch goes on with, or has done, by number: without those that
+    a former session began, and that there is no time for any more."""
+    if records.due is None:
+        return records.all()
+    numbers, seeds = records.due
+    due = [run for number in numbers for run in runs_of(records.all(), number)[:seeds]]
+    return sorted(due, key=lambda run: run.number)
 
 
 class Rematch:

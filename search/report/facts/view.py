@@ -58,7 +58,7 @@ class SearchView:
     environment: Mapping[str, Any] = field(default_factory=dict)
     """What it ran on: `environment.json`; empty where there is none."""
     rematch_runs: Sequence[TrialRecord] = ()
-    """The runs of the rematch so far; the `source` of each is its contender's number."""
+    """The runs of the rematch that are due or done; the `source` of each is its contender's number."""
     rematch_s: float = 0.0
     """Seconds of `elapsed_s` that were the rematch's."""
     every_s: float = 0.0
