@@ -41,6 +41,7 @@ from search.tracking.beside import tracked
 from search.tune.connection import Connection
 from search.tune.driver import StopAll, Venue, carried, run
 from search.tune.probing import measured
+from search.tune.reach import require_reach
 from search.tune.resources import may_share, most_wanted, packed, share
 from search.warm_start import store_formers
 from spaces.errors import InputError
@@ -131,6 +132,8 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owne
         terminal.print(f"Messages of Ray go to {folder.log_file}. Ctrl-C stops and keeps what there is.")
         terminal.print(f"The page follows the search, from its first results on: {folder.page_file}")
         home, delete = settings.home or Storage.of(folder.path), Storage.of(folder.path).delete
+        if cluster.joined and len(cluster.nodes) > 1:
+            require_reach(home, stored=settings.home is not None)
         if settings.home:
             owner = owner or stack.enter_context(owned(settings.home, terminal.print))
             mirror = Mirror(folder, settings.home, owner, told=terminal.print, superseded=stop.stop)

@@ -157,6 +157,12 @@ class Mirror:
         return SELDOM_S if name.startswith(derived) else EVERY_S
 
 
+def level(folder: SearchFolder, home: Storage, owner: Owner, told: Callable[[str], None]) -> None:
+    """Brings a storage level with the folder of a search that does not go on."""
+    with Mirror(folder, home, owner, told=told, superseded=lambda: None):
+        pass
+
+
 def _stamp(path: Path) -> Stamp:
     found = path.stat()
     return found.st_size, found.st_mtime_ns

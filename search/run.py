@@ -20,6 +20,7 @@ from search.command_line import CommandLine
 from search.fetch import fetch, require_unused
 from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.imports import uncollected
+from search.mirror import level
 from search.names import check_names, check_sources
 from search.objectives import COSTS, EXAMPLE, WEIGHT
 from search.owner import Owner, owned
@@ -354,7 +355,10 @@ def _run(given: dict[str, Any]) -> int:
             with folder.held():
                 refuse_changed_settings(folder, settings)
                 if is_settled(folder, settings):
-                    return 0 if leave(folder, console, write=not dry_run) else NOTHING_FOUND
+                    best = leave(folder, console, write=not dry_run)
+                    if owner and settings.home:
+                        level(folder, settings.home, owner, console.print)
+                    return 0 if best else NOTHING_FOUND
             check_sources(settings)
         else:
             if folder.path.exists():

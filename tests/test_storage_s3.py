@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -141,6 +142,7 @@ def test_a_search_whose_head_is_lost_twice_goes_on_from_s3_as_if_nothing_had_hap
     disturbed.stop()
     before = len(folder.records().order)
     desk.wait(process, lambda: len(folder.records().order) >= before + 2)
+    time.sleep(10)  # until it has been noticed: it is tried every few seconds, for some seconds
     disturbed.start()
     desk.wait(process, lambda: home.read("records.jsonl").count(EPOCH) >= before + 2)
 
