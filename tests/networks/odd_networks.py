@@ -57,6 +57,8 @@ class OddNet(nn.Module):
     def _strike(self) -> None:
         if self.fault == "raise":
             raise RuntimeError("this network raises on purpose")
+        if self.fault == "tell":
+            raise RuntimeError(f"no answer from https://me:pass-of-me@hub/ for {os.environ['HF_TOKEN']}")
         if self.fault == "hang":
             time.sleep(3600)
         if self.fault == "meet":
