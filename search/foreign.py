@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import sys
 from collections.abc import Iterator, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 LOOKED_INTO = ("checkpoints", "explained", "model", "rematch")
@@ -25,25 +26,23 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 
 def modules_in(folder: Path, modules: Sequence[str]) -> list[str]:
-    """Those of these modules that Python would find in the folder. Nothing is imported."""
+    """Those of these modules that Python might find in the folder. Nothing is imported."""
     return [module for module in modules if any(_within(place, folder) for place in _places(module))]
 
 
-def _within(path: str | Path, folder: Path) -> bool:
+def _places(module: str) -> Iterator[Path]:
+    """Files and folders that importing a module may run or look into."""
+    for entry in sys.path:
+        place = Path(entry)
+        for part in module.split("."):
+            if not part:
+                break
+            yield from place.glob(f"{glob.escape(part)}.*")
+            place /= part
+            if place.is_dir():
+                yield place
+
+
+def _within(path: Path, folder: Path) -> bool:
     """Whether it lies in the folder, wherever links lead."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
-
-
-def _places(module: str) -> Iterator[str]:
-    """Files and folders that importing a module would run or look into."""
-    where: Sequence[str] | None = None
-    name = ""
-    for part in module.split("."):
-        name = f"{name}.{part}" if name else part
-        spec: ModuleSpec | None = PathFinder.find_spec(name, where)
-        if spec is None:
-            return
-        if spec.origin is not None:
-            yield spec.origin
-        where = list(spec.submodule_search_locations or ())
-        yield from where

@@ -1,4 +1,4 @@
-"""What a whole search leaves and opens: no secrets, nothing that others may write, no port beyond the machine."""
+"""What a whole search leaves and opens: no secrets, nothing that others may write, no port to the network."""
 
 from __future__ import annotations
 

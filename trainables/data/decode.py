@@ -6,7 +6,9 @@ other programs (EPS) or that are rarely looked after.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,11 +42,14 @@ SUFFIXES = frozenset(
 
 LIMIT_PIXELS = 80_000_000
 """Larger pictures are refused: a file of a few kB can claim a size that fills the memory."""
+LARGE_PIXELS = 16_000_000
+"""Where more are loaded, a process decodes one picture at a time: many could fill the memory, too."""
 LIMIT_ASPECT = 8
 """When shrinking, the longer side is kept to this many times the wanted shorter side."""
 BACKGROUND = 128
 """Grey that shows through transparent places: neither black nor white outlines vanish on it."""
 
+_AT_ONCE = 1_000_000  # pixels
 _ORIENTATION_TAG = 0x0112
 _TURNS = {  # EXIF orientation -> what undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -59,6 +64,9 @@ _TURNS = {  # EXIF orientation -> what undoes it
 # Pillow warns about odd EXIF data, large pictures and the like. What matters becomes a DecodeError. A
 # filter for the whole process, because `warnings.catch_warnings` is not safe in threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+_large = threading.Lock()
 
 
 class DecodeError(DataError):
@@ -114,11 +122,20 @@ def _decode_each(file: BinaryIO, short_sides_px: Sequence[int | None]) -> list[n
         raise DecodeError("empty file")
     picture = _opened(file)
     whole = picture.size
-    loaded: dict[int, tuple[Image.Image, Image.Transpose | None]] = {}  # by _jpeg_scale
+    sizes = [_shrunk_size(whole, short_side_px) for short_side_px in short_sides_px]
+    scales = [_jpeg_scale(picture, whole, size) for size in sizes]
+    most = whole[0] * whole[1] // min(scales) ** 2
+    with _large if most > LARGE_PIXELS else contextlib.nullcontext():
+        return _in_sizes(file, picture, sizes, scales)
+
+
+def _in_sizes(
+    file: BinaryIO, picture: Image.Image, sizes: Sequence[tuple[int, int]], scales: Sequence[int]
+) -> list[np.ndarray]:
+    whole = picture.size
+    loaded: dict[int, tuple[Image.Image, Image.Transpose | None]] = {}  # by scale
     results = []
-    for short_side_px in short_sides_px:
-        size = _shrunk_size(whole, short_side_px)
-        scale = _jpeg_scale(picture, whole, size)
+    for size, scale in zip(sizes, scales, strict=True):
         if scale not in loaded:
             if loaded:
                 picture = _opened(file)
@@ -187,8 +204,16 @@ def _to_8_bits(picture: Image.Image) -> np.ndarray:
     White is 65535 for integers; for floats, which follow no rule, the least of 1, 255 and 65535 that
     covers the picture. Where even 65535 doesn't, white is the brightest pixel.
     """
-    values = np.nan_to_num(np.asarray(picture, np.float64))
-    brightest = float(values.max())
+    pixels = np.asarray(picture)
+    rows = max(1, _AT_ONCE // max(1, picture.width))  # in parts: as 64-bit numbers a whole one takes much
+    parts = [pixels[at : at + rows] for at in range(0, picture.height, rows)]
+    brightest = max(float(_finite(part).max()) for part in parts)
     usual = (1.0, 255.0, 65535.0) if picture.mode == "F" else (65535.0,)
     white = next((level for level in usual if brightest <= level), brightest)
-    return (values * (255.0 / white)).clip(0, 255).round().astype(np.uint8)
+    return np.concatenate(
+        [(_finite(part) * (255.0 / white)).clip(0, 255).round().astype(np.uint8) for part in parts]
+    )
+
+
+def _finite(pixels: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(pixels.astype(np.float64))
