@@ -38,7 +38,7 @@ export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0  # Slurm waits half a minute, and
 # A task on each of so many nodes. What is a default of srun on some clusters is another one elsewhere.
 on() { srun --nodes="$1" --ntasks="$1" --overlap --no-kill --kill-on-bad-exit=0 --cpu-bind=none "${@:2}"; }
 # shellcheck disable=SC2016  # for the nodes' shells to expand
-start='mkdir -p -m 700 "$RAY_TMPDIR" && unset OMP_NUM_THREADS &&
+start='mkdir -p -m 700 "$RAY_TMPDIR" && [ -O "$RAY_TMPDIR" ] && unset OMP_NUM_THREADS &&
     exec ray start "$@" --num-cpus="$SLURM_CPUS_ON_NODE" --disable-usage-stats --block'
 on 1 --nodelist="$SLURMD_NODENAME" bash -c "$start" ray \
     --head --node-ip-address="${address%:*}" --port="$port" --dashboard-host=127.0.0.1 &

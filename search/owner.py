@@ -105,7 +105,7 @@ class Owner:
         """What the note says; empty where there is none."""
         try:
             found = json.loads(self._home.read(NOTE))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -18,6 +18,7 @@ from search import networks, packing, results
 from search.explained_files import FILE as EXPLAINED_FILE
 from search.folder import EXPLAINED, METRICS_FILE, SearchFolder, readable
 from search.model_card import CARD_FILE, card
+from search.owner import Owner
 from search.preview import is_preview
 from search.report import facts
 from search.warm_start import stored_formers
@@ -37,6 +38,7 @@ from trainables.data.cache_folder import INDEX, MANIFEST, open_cache
 from trainables.data.decode import decode
 from trainables.models.create import create_model
 from trainables.models.weights import load_start
+from trainables.storage import Storage
 
 RECIPE = Recipe.model_validate(
     {
@@ -316,6 +318,10 @@ def _saved_answers(folder: Path) -> None:
     save_answers(folder / "run-0.npz", np.log(np.full((6, 2), 0.5, np.float32)))
 
 
+def _driver_note(folder: Path) -> None:
+    (folder / "driver.json").write_text('{"token": "a", "beats": 3, "host": "h", "process": 1}')
+
+
 _WORDS = (
     *("model.name", "optim.lr", "choice", "float", "int", "log", "share", "fixed", "when", "prior", "step"),
     *(
@@ -424,6 +430,12 @@ READERS = (
             *("plain_cnn", "test_resnet", "url", "file", "custom_load", "hf_hub_id", "https://localhost:1/x"),
             *("state_dict", "license: mit", "---", "model-index:", "- name: x", "local-dir:/etc", "ensemble"),
         ),
+    ),
+    Reader(
+        "driver-note",
+        {"driver.json": "json"},
+        lambda folder: Owner(Storage(str(folder)), print).is_ours(),
+        _driver_note,
     ),
     Reader("model-weights", {"model.safetensors": "bytes"}, _loaded, _model),
     Reader(
