@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,10 +24,12 @@ HOST = "127.0.0.1"
 
 
 def free_port() -> int:
-    """One that nothing listens on."""
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        return free.getsockname()[1]
+    """One that nothing listens on, and that no process is given before it is used."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # the system gives out those above
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind((HOST, port))
+            return port
 
 
 class RayCluster:
@@ -47,6 +50,8 @@ class RayCluster:
         self._temp = Path(tempfile.mkdtemp(prefix="rc-", dir="/tmp"))  # names of sockets have to be short
         port = free_port()
         self.address = f"{HOST}:{port}"
+        self.log = self._temp / "ray.log"
+        """What `ray start` says on all nodes."""
         self._config = self._temp / "ray_bootstrap_config.yaml"
         self._nodes: list[subprocess.Popen[bytes]] = []
         self.environment = {
@@ -104,7 +109,7 @@ class RayCluster:
             with contextlib.suppress(OSError), socket.create_connection((host, int(port))):
                 return self
             time.sleep(0.1)
-        raise AssertionError((self._temp / "ray.log").read_text())
+        raise AssertionError(self.log.read_text())
 
     def __exit__(self, *exception: object) -> None:
         for node in [*self._nodes, self._head]:
@@ -137,7 +142,7 @@ class RayCluster:
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         memory = f"--object-store-memory={80 * 1024**2}"
-        with (self._temp / "ray.log").open("ab") as log:
+        with self.log.open("ab") as log:
             return subprocess.Popen(
                 [Path(sys.executable).with_name("ray"), "start", "--block", memory, *arguments],
                 env={**os.environ, **self.environment},
