@@ -35,19 +35,21 @@ export RAY_TMPDIR="/tmp/ray-$SLURM_JOB_ID"  # /tmp/ray may belong to somebody el
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0  # Slurm waits half a minute, and the search has ended by then
 (umask 077 && ray get-auth-token --generate >/dev/null)  # ~/.ray/auth_token, which all nodes see
 
-# A task on each of so many nodes. What is a default of srun on some clusters is another one elsewhere.
-on() { srun --nodes="$1" --ntasks="$1" --overlap --no-kill --kill-on-bad-exit=0 --cpu-bind=none "${@:2}"; }
+# A task on each node. What is a default of srun on some clusters is another one elsewhere.
+step=(srun --overlap --no-kill --kill-on-bad-exit=0 --cpu-bind=none)
 # shellcheck disable=SC2016  # for the nodes' shells to expand
 start='mkdir -p -m 700 "$RAY_TMPDIR" && [ -O "$RAY_TMPDIR" ] && unset OMP_NUM_THREADS &&
     exec ray start "$@" --num-cpus="$SLURM_CPUS_ON_NODE" --disable-usage-stats --block'
-on 1 --nodelist="$SLURMD_NODENAME" bash -c "$start" ray \
+"${step[@]}" --nodes=1 --ntasks=1 --nodelist="$SLURMD_NODENAME" bash -c "$start" ray \
     --head --node-ip-address="${address%:*}" --port="$port" --dashboard-host=127.0.0.1 &
 until ray health-check --address="$address" 2>/dev/null; do
     kill -0 $! 2>/dev/null || { echo "Ray does not start on $SLURMD_NODENAME; see above." >&2; exit 1; }
     sleep 1
 done
 if [ "$SLURM_NNODES" -gt 1 ]; then
-    on $((SLURM_NNODES - 1)) --exclude="$SLURMD_NODENAME" bash -c "$start" ray --address="$address" &
+    others=$((SLURM_NNODES - 1))
+    "${step[@]}" --nodes=$others --ntasks=$others --exclude="$SLURMD_NODENAME" \
+        bash -c "$start" ray --address="$address" &
 fi
 python - "$address" "$SLURM_NNODES" <<'PYTHON'
 import logging, sys, time
@@ -73,8 +75,8 @@ while kill -0 $driver 2>/dev/null; do  # a trapped signal ends `wait` before the
 done
 trap - TERM USR1
 
-for step in $(jobs -p); do kill "$step" 2>/dev/null || true; done
+for each in $(jobs -p); do kill "$each" 2>/dev/null || true; done
 wait
-on "$SLURM_NNODES" rm -rf "$RAY_TMPDIR" || true
+"${step[@]}" --nodes="$SLURM_NNODES" --ntasks="$SLURM_NNODES" rm -rf "$RAY_TMPDIR" || true
 if [ -n "$again" ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit "$status"
