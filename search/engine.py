@@ -67,6 +67,7 @@ class Engine:
         self.passes, self.pictures, self.starts = passes, pictures, starts
         self._audit = Audit(audit, seed=seed)
         self._unfinished: deque[Trial] = deque()
+        self._started = sum(record.trial.origin == "given" for record in self.records)
         for start in starts:
             if start.params:
                 self._sampler.keep_for_later(start.params)
@@ -76,6 +77,11 @@ class Engine:
     def records(self) -> list[TrialRecord]:
         """All trials so far, by number."""
         return self._file.records.all()
+
+    @property
+    def ended(self) -> list[TrialRecord]:
+        """Those that have ended, in that order."""
+        return self._file.records.ended
 
     @property
     def finished(self) -> bool:
@@ -88,7 +94,7 @@ class Engine:
             trial = self._unfinished.popleft()
             if self._may_go_on(trial.number):
                 return trial
-        new = None if self._closed() else self._new(len(self.records))
+        new = None if self._closed() else self._new(len(self._file.records.trials))
         if new is None:
             return None
         self.ended_by = self.budget.refuses(TrialRecord(new, started=0.0))
@@ -96,6 +102,7 @@ class Engine:
             return None
         self._file.trial(new)
         if new.origin == "given":
+            self._started += 1
             self._sampler.restore(self._record(new.number))
         return new
 
@@ -136,11 +143,11 @@ class Engine:
 
     def _start(self, *, at_once: bool = False) -> Start | None:
         """The starting recipe whose turn it is (`search.starting.turn`), or the next one in any case."""
-        given = [record.trial.origin == "given" for record in self.records]
-        count = sum(given)
-        if count == len(self.starts):
+        if self._started == len(self.starts):
             return None
-        return self.starts[count] if at_once or count < AT_ONCE or not given[-1] else None
+        trials = self._file.records.trials
+        turn = self._started < AT_ONCE or trials[len(trials) - 1].trial.origin != "given"
+        return self.starts[self._started] if at_once or turn else None
 
     def report(self, epoch: Epoch) -> Decision:
         """Records an epoch and decides; on STOP the trial has ended. Epochs known already change nothing."""

@@ -42,7 +42,7 @@ class Progress:
         self._engine, self._clock = engine, clock
         self._started = clock()
         self._epochs_before = self._epochs()
-        self._told = {record.number for record in engine.records if record.outcome}
+        self._told = len(engine.ended)
         self._told_plan: Estimate | None = None
         self._shown = LiveLine(console, news=self._ends, line=self.line, remarks=self._plan, clock=clock)
 
@@ -58,11 +58,11 @@ class Progress:
         self._shown.tick()
 
     def _ends(self) -> Iterator[str]:
-        """The trials that have ended."""
-        for record in self._engine.records:
-            if record.outcome and record.number not in self._told:
-                self._told.add(record.number)
-                yield ended(record, self._engine.metric)
+        """The trials that have ended since it was last asked for."""
+        new = self._engine.ended[self._told :]
+        self._told += len(new)
+        for record in new:
+            yield ended(record, self._engine.metric)
 
     def line(self) -> str:
         """The state of the search in one sentence."""

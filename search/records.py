@@ -41,16 +41,15 @@ class Records:
     due: tuple[list[int], int] | None = None
     """Of a rematch, the contenders that its latest session has time for, and the runs of each; None where
     that is not told."""
+    ended: list[TrialRecord] = field(default_factory=list)
+    """Those that have ended, in that order."""
+    stops: int = 0
+    """How many trials the stopping rule has stopped, or would have stopped, had they been no controls."""
 
     @property
     def elapsed_s(self) -> float:
         """Seconds that drivers have spent on this search, over all sessions."""
         return sum(last - start for start, last in self.sessions)
-
-    @property
-    def stops(self) -> int:
-        """How many trials the stopping rule has stopped, or would have stopped, had they been no controls."""
-        return sum(entry.ended_by_rule or entry.control is not None for entry in self.trials.values())
 
     def all(self) -> list[TrialRecord]:
         """The trials by number."""
@@ -83,6 +82,7 @@ class Records:
                 record.history.append(epoch)
                 self.order.append(epoch)
         elif kind == "control":
+            self.stops += record.control is None
             record.control = float(event["passes"])
         elif kind == "retry":
             record.retries += 1
@@ -90,6 +90,8 @@ class Records:
             if record.outcome is None:
                 record.outcome = Outcome(event["outcome"])
                 record.ended, record.error, record.traceback = moment, event["error"], event["traceback"]
+                self.stops += record.ended_by_rule and record.control is None
+                self.ended.append(record)
         else:
             raise ValueError(f"unknown event {kind!r}")
         return record.number

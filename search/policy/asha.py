@@ -73,8 +73,7 @@ class Asha:
 
     def _compared(self, own: Entry, until: int) -> list[float]:
         """The scores that an entry is compared with, its own among them."""
-        here = [entry for entry in self.reached.entries[:until] if entry.level == own.level]
-        here = [entry for entry in here if math.isfinite(entry.gain)]
+        here = self.reached.at(own.level, until)
         if self.among_kin(own.level) and (kind := self._kind(own.trial)) is not None:
             kin = [entry for entry in here if self._kind(entry.trial) == kind]
             if len(kin) >= self.reached.reduction:
