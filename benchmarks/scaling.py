@@ -7,16 +7,16 @@ Trials sleep instead of training: that takes no CPU, so one machine holds many. 
 engine with its sampler, rule, budget and records, the terminal's progress, `search.tune.driver`, and on the
 other side a process a slot that has imported all that a trial imports, and Ray Train's local mode in it. Ray
 is started here and told that it has a CPU for each slot; --ray ADDRESS joins another, such as one of several
-nodes on this machine (`ray start --head --num-cpus=0`, then for each `ray start --address=... --num-cpus=16`).
+nodes on this machine (`ray start --head --num-cpus=0`, then `ray start --address=... --num-cpus=16` each).
 
 `slots`: trials of four reports, none of which is stopped. The utilisation is the share of the slots' time in
 which they sleep, by the sleepers' own clocks: `steady` from when every slot has begun its first trial to when
 the last trial begins, `whole` from the first trial's beginning to the last one's end, with the start of the
 processes and the last wave, which ends unevenly.
 
-`trials`: short trials of four reports that the rule may stop. The driver's time a trial is the CPU time of its
-process between the ends of trials, divided by their number: of the 200 trials around the 200th, and of the
-last 200. Its memory is what it has resident then.
+`trials`: short trials of four reports that the rule may stop. The driver's time a trial is the CPU time of
+its process between the ends of trials, divided by their number: of the 200 trials around the 200th, and of
+the last 200. Its memory is what it has resident then.
 """
 
 from __future__ import annotations

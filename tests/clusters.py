@@ -104,12 +104,8 @@ class RayCluster:
         }
 
     def __enter__(self) -> RayCluster:
-        host, port = self.address.split(":")
-        for _ in range(600):
-            with contextlib.suppress(OSError), socket.create_connection((host, int(port))):
-                return self
-            time.sleep(0.1)
-        raise AssertionError(self.log.read_text())
+        self._wait()
+        return self
 
     def __exit__(self, *exception: object) -> None:
         for node in [*self._nodes, self._head]:
@@ -119,8 +115,9 @@ class RayCluster:
         shutil.rmtree(self._temp, ignore_errors=True)
 
     def add(self, cpus: float, *arguments: str) -> subprocess.Popen[bytes]:
-        """Starts another node; it is there some seconds later."""
+        """Starts another node."""
         self._nodes.append(self._start(f"--address={self.address}", f"--num-cpus={cpus}", *arguments))
+        self._wait()
         return self._nodes[-1]
 
     def remove(self, node: subprocess.Popen[bytes]) -> None:
@@ -149,3 +146,11 @@ class RayCluster:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def _wait(self) -> None:
+        """Until all that were started so far are there."""
+        for _ in range(1200):
+            if self.log.read_text().count("Ray runtime started") > len(self._nodes):
+                return
+            time.sleep(0.1)
+        raise AssertionError(self.log.read_text())

@@ -28,17 +28,15 @@ class Watch(Unsaved, Callback):
 
     def __init__(self, driven: Driven, room: Room, *, silence_s: float, tick: Callable[[], None]) -> None:
         self._driven, self._room, self._silence_s, self._tick = driven, room, silence_s, tick
-        self._heard: dict[str, float] = {}
+        self._heard: dict[str, tuple[TuneTrial, float]] = {}
+        """The running trials, and when each was last heard of."""
 
     def on_step_begin(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         """Once around Tune's loop."""
         self._tick()
         now = time.monotonic()
-        for trial in trials:
-            if (
-                trial.status == TuneTrial.RUNNING
-                and now - self._heard.get(trial.trial_id, now) > self._silence_s
-            ):
+        for trial, heard in list(self._heard.values()):  # not all that there ever were: they may be thousands
+            if now - heard > self._silence_s:
                 self._kill(trial)
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
@@ -52,6 +50,12 @@ class Watch(Unsaved, Callback):
         """A trial has reported."""
         self._begins(trial)
 
+    def on_trial_complete(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """A trial has ended."""
+        self._heard.pop(trial.trial_id, None)
+
     def on_trial_recover(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
@@ -62,17 +66,19 @@ class Watch(Unsaved, Callback):
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """A trial's process was lost for the last time, or Tune could not start it."""
+        self._heard.pop(trial.trial_id, None)
         text = _error_text(trial)
         self._driven.end(_number(trial), Outcome.FAILED, text.splitlines()[-1], text)
 
     def _begins(self, trial: TuneTrial) -> None:
-        self._heard[trial.trial_id] = time.monotonic()
+        self._heard[trial.trial_id] = trial, time.monotonic()
         self._room.runs(trial.trial_id)
 
     def _kill(self, trial: TuneTrial) -> None:
         self._driven.end(
             _number(trial), Outcome.TIMED_OUT, f"no report for {self._silence_s:g} s; its process was killed"
         )
+        self._heard.pop(trial.trial_id, None)
         trial.max_failures = 0  # it would hang again
         actor = trial.temporary_state.ray_actor
         if actor is not None:
