@@ -96,4 +96,4 @@ def test_over_all_workers_it_learns_what_one_worker_would(tmp_path: Any) -> None
         for part in ("model", "ema", "ended"):
             for name, value in alone[part].items():
                 if not name.endswith("num_batches_tracked"):
-                    torch.testing.assert_close(together[part][name], value, rtol=1e-3, atol=1e-4)
+                    torch.testing.assert_close(together[part][name], value, rtol=1e-2, atol=1e-3)
