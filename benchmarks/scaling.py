@@ -194,6 +194,7 @@ def driven(address: str, *, sampler: str, trials: int, slots: int, seconds: floa
             most=slots,
             to_come=(),
             told=lambda line: None,
+            counted=lambda nodes: None,
             silence_s=600.0,
             stop=StopAll(),
         )

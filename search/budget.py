@@ -68,14 +68,33 @@ class Budget:
     first epoch of a trial, of which nothing is known, may last longer. GPU hours go by both rules.
 
     Args:
-        nodes: Of the cluster, taken for former sessions too: a node's price is paid for each.
+        nodes: Of the cluster at the start, taken for former sessions too: a node's price is paid for each.
     """
 
     def __init__(self, accounts: Accounts, allowance: Allowance, *, nodes: int = 1) -> None:
         self.allowance, self._accounts = allowance, accounts
-        self._clocks_s = {EndedBy.TIME: allowance.time_s} if allowance.time_s else {}
-        if allowance.cost:
-            self._clocks_s[EndedBy.COST] = 3600 * allowance.cost / (allowance.price * nodes)
+        self._nodes = [(0.0, nodes)]
+        """How many there are, from when on: seconds of the search."""
+
+    def has_nodes(self, nodes: int) -> None:
+        """The cluster has so many nodes from now on."""
+        self._nodes.append((self.elapsed_s, nodes))
+
+    @property
+    def _clocks_s(self) -> dict[EndedBy, float]:
+        """When the limits on the time are reached, in seconds of the search."""
+        allowed = self.allowance
+        found = {EndedBy.TIME: allowed.time_s} if allowed.time_s else {}
+        if allowed.cost:
+            left_s = 3600 * allowed.cost / allowed.price - self._node_s()
+            found[EndedBy.COST] = self.elapsed_s + left_s / max(1, self._nodes[-1][1])
+        return found
+
+    def _node_s(self) -> float:
+        """Seconds of all nodes together until now."""
+        until = [*(since_s for since_s, _ in self._nodes[1:]), self.elapsed_s]
+        spans = zip(self._nodes, until, strict=True)
+        return sum(nodes * (until_s - since_s) for (since_s, nodes), until_s in spans)
 
     @property
     def elapsed_s(self) -> float:
@@ -156,7 +175,7 @@ class Budget:
         if allowed.gpu_hours is not None:
             yield f"GPU hours {self._accounts.gpu_s(sums) / 3600:.2f} of {allowed.gpu_hours:g}"
         if allowed.cost is not None:
-            cost = allowed.cost * self.elapsed_s / self._clocks_s[EndedBy.COST]
+            cost = allowed.price * self._node_s() / 3600
             yield f"cost {cost:.2f} of {allowed.cost:g}"
         if allowed.patience is not None:
             yield f"no better score in {sums.since_best} of {allowed.patience} trials"

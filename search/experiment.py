@@ -182,6 +182,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owne
             most=most_wanted(settings),
             to_come=cluster.to_come,
             told=lambda line: terminal.print(escape(line)),
+            counted=budget.has_nodes,
             silence_s=60 * settings.timeout_min,
             stop=stop,
         )

@@ -37,6 +37,7 @@ class Scene:
     now: float = 0.0
     told: list[str] = field(default_factory=list)
     stopped: bool = False
+    counts: list[int] = field(default_factory=list)
 
     def room(self, resources: Resources, *, most: int = 99, to_come: tuple[NodeType, ...] = ()) -> Room:
         def stop() -> None:
@@ -47,6 +48,7 @@ class Scene:
             most=most,
             to_come=to_come,
             told=self.told.append,
+            counted=self.counts.append,
             stop=stop,
             look=lambda: self.nodes,
             clock=lambda: self.now,
@@ -105,6 +107,7 @@ def test_room_follows_the_nodes() -> None:
         assert not room.is_free()
         room.ended(name)
     assert room.is_free()
+    assert scene.counts == [2, 1]
     assert scene.told == [
         "Ray has 2 nodes, 6 CPUs, 0 GPUs now: room for 6 trials at a time.",
         "Ray has 1 node, 2 CPUs, 0 GPUs now: room for 2 trials at a time.",

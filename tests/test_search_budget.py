@@ -250,6 +250,18 @@ def test_cost_is_price_times_nodes_times_hours(clock: Clock) -> None:
     assert budget.refuses(running) is EndedBy.COST
 
 
+def test_each_node_is_paid_for_from_when_it_came_until_it_went(clock: Clock) -> None:
+    ended = record(trial(0), [0.5] * 9)
+    budget = budget_of([ended], clock, cost=2.0, price=10.0, nodes=1)  # 720 s of a node
+    clock.now_s += 120
+    budget.has_nodes(5)
+    assert budget.left_s == pytest.approx(120)
+    clock.now_s += 60
+    budget.has_nodes(2)
+    assert budget.left_s == pytest.approx(150)
+    assert list(budget.used()) == ["cost 1.17 of 2"]
+
+
 def test_what_a_limit_on_the_time_leaves_counts_down_to_nothing(clock: Clock) -> None:
     ended = record(trial(0), [0.5] * 9)
     assert budget_of([ended], clock, time_s=100.0).left_s == 100.0

@@ -67,6 +67,8 @@ class Venue:
     """What its autoscaler may add."""
     told: Callable[[str], None]
     """Hears what becomes of the cluster, in words."""
+    counted: Callable[[int], None]
+    """Hears how many nodes it has, when that has changed."""
     silence_s: float
     """One that reports nothing for so long is given up."""
     stop: StopAll
@@ -88,7 +90,12 @@ def run(driven: Driven, venue: Venue, *, tick: Callable[[], None]) -> None:
         partial(_request, workers=venue.resources.workers),
     )
     room = Room(
-        venue.resources, most=venue.most, to_come=venue.to_come, told=venue.told, stop=venue.stop.stop
+        venue.resources,
+        most=venue.most,
+        to_come=venue.to_come,
+        told=venue.told,
+        counted=venue.counted,
+        stop=venue.stop.stop,
     )
 
     def both() -> None:

@@ -49,6 +49,7 @@ class Room:
         most: Trials at a time, however large the cluster becomes.
         to_come: What an autoscaler may add.
         told: Hears what becomes of the cluster, in words.
+        counted: Hears how many nodes there are, when that has changed.
         stop: Ends the search.
         look: The nodes that there are.
         clock: Seconds, from any start.
@@ -61,12 +62,14 @@ class Room:
         most: int,
         to_come: Sequence[NodeType],
         told: Callable[[str], None],
+        counted: Callable[[int], None],
         stop: Callable[[], None],
         look: Callable[[], tuple[Node, ...]] = nodes_alive,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.resources, self._most, self._to_come = resources, most, tuple(to_come)
-        self._told, self._stop, self._look, self._clock = told, stop, look, clock
+        self._told, self._counted, self._stop = told, counted, stop
+        self._look, self._clock = look, clock
         self._trials: dict[str, _Place] = {}
         self._more = True
         self._demand = Demand([in_ray(resources.worker)] * resources.workers)
@@ -123,6 +126,7 @@ class Room:
         if nodes != self._nodes:
             self._nodes, self._places = nodes, self._on(nodes)
             places = sum(self._places.values())
+            self._counted(len(nodes))
             self._told(f"Ray has {size_of(nodes)} now: room for {count(places, 'trial')} at a time.")
         self._demand.set(self._wanted())
         if (state := self._found()) is not self._state:
