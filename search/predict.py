@@ -13,9 +13,12 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from search.command import NOTHING_FOUND, add_model_options, guarded, runtime_on, table_console
+from search.command import add_model_options, guarded, runtime_on, table_console
 from search.command_line import CommandLine
 from spaces.errors import InputError
+
+SOME_BROKEN = 1
+"""Exit status, as that of `cat`, where some files could not be read: the others are done."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         description="Prints the best classes of each picture with their probabilities. A picture is called "
         "unknown where its best class is less probable than the model's threshold, which search.retrain fits "
         "on what a search's rematch left; a model without one calls none unknown. Files that cannot be read "
-        "are named on standard error; the exit status is 1 when none could be read.",
+        "are named on standard error; the others are done all the same, and the exit status is then 1.",
     )
     add_model_options(top)
     top.add_argument("pictures", metavar="PICTURE-OR-FOLDER", nargs="+", help="folders are searched through")
@@ -108,10 +111,11 @@ def _predict(options: argparse.Namespace) -> int:
         imports=options.imports,
         device=options.device,
     )
-    good = []
+    good, broken = [], 0
     for answer in answers:
         if "error" in answer:
             print(f"{answer['path']}: {answer['error']}", file=sys.stderr)
+            broken += 1
         else:
             good.append(answer)
     if options.json:
@@ -120,7 +124,7 @@ def _predict(options: argparse.Namespace) -> int:
         _print_csv(good)
     elif good:
         _print_table(good)
-    return 0 if good else NOTHING_FOUND
+    return SOME_BROKEN if broken else 0
 
 
 def _print_csv(answers: list[dict[str, Any]]) -> None:

@@ -32,6 +32,7 @@ from search.trials import METRICS
 from trainables.storage import Storage, storage_uri
 
 if TYPE_CHECKING:
+    from search.plan import Plan
     from search.tune.connection import Connection
 
 DESCRIPTION = """\
@@ -368,7 +369,7 @@ def _run(given: dict[str, Any]) -> int:
                 require_unused(settings.home)
                 owner = None if dry_run else stack.enter_context(owned(settings.home, console.print))
         if dry_run:
-            return _search(settings, folder, console, None, None, resume=resume)
+            return _dry_run(settings, folder, console, resume=resume)
         from search.tune.connection import Connection  # only now: a mistyped option should not wait for it
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: Ray has to be ended
@@ -394,16 +395,21 @@ def _claimed(
     return owner
 
 
-def _search(
-    settings: Settings,
-    folder: SearchFolder,
-    console: Console,
-    connection: Connection | None,
-    owner: Owner | None,
-    *,
-    resume: bool,
-) -> int:
-    """Plans a search, and runs it; without a connection to Ray it is a dry run."""
+def _dry_run(settings: Settings, folder: SearchFolder, console: Console, *, resume: bool) -> int:
+    """Says what would happen."""
+    with uncollected():
+        from search.tune.foreseen import foresee
+
+    foreseen = list(foresee(settings))  # first: what nothing here has room for needs no plan
+    _planned(settings, folder, console, resume=resume)
+    for line in foreseen:
+        console.print(escape(line))
+    console.print("The plan is sound; nothing was started (--dry-run).")
+    return 0
+
+
+def _planned(settings: Settings, folder: SearchFolder, console: Console, *, resume: bool) -> Plan:
+    """Plans a search, and prints the plan."""
     with uncollected():  # only now: torch takes seconds
         from search.plan import describe, make_plan
 
@@ -414,15 +420,23 @@ def _search(
     for name, value in describe(plan):
         table.add_row(f"[bold]{name}[/]", escape(value))
     console.print(table)
-    if connection is not None:
-        connection.cluster()  # until then it imports modules of Ray, and two threads should not at a time
+    return plan
+
+
+def _search(
+    settings: Settings,
+    folder: SearchFolder,
+    console: Console,
+    connection: Connection,
+    owner: Owner | None,
+    *,
+    resume: bool,
+) -> int:
+    """Plans a search, and runs it."""
+    plan = _planned(settings, folder, console, resume=resume)
+    connection.cluster()  # until then it imports modules of Ray, and two threads should not at a time
     from search import experiment
 
-    if connection is None:
-        console.print(
-            "The plan is sound; nothing was started (--dry-run), so what Ray has room for is not known."
-        )
-        return 0
     with hint_when_interrupted(folder, f"go on with it: {settings.resume_command}"):
         finished = (experiment.resume if resume else experiment.start)(plan, connection, owner=owner)
     _say_result(console, finished, settings)

@@ -11,7 +11,7 @@ import torch
 
 from search import predict as command
 from spaces.recipe import Recipe
-from tests.pictures import BROKEN, class_folders, noise, save
+from tests.pictures import BROKEN, class_folders, noise, save, truncated_jpeg
 from tests.toy_pictures import CPU, tiny_recipe
 from trainables.calibration import Calibration, tempered
 from trainables.data import Dataset, DecodeError, load, prepare
@@ -104,6 +104,31 @@ def test_a_batch_of_nothing_but_broken_files_is_answered(
     answers = list(probabilities(trained[1], missing, runtime=CPU))
     assert [(file, str(found)) for file, found in answers] == [(file, "no such file") for file in missing]
     assert list(probabilities(trained[1], [], runtime=CPU)) == []
+
+
+@pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]])
+def test_what_cannot_be_read_ends_the_command_with_1_when_the_others_are_done(
+    trained: tuple[Recipe, Classifier, Dataset],
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    form: list[str],
+) -> None:
+    monkeypatch.setattr("trainables.export.load", lambda model: trained[1])
+    good = [str(file) for file in sorted((root / "anna").iterdir())[:2]]
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(truncated_jpeg())
+    pictures = [good[0], str(broken), good[1]]
+    assert command.main(["model", *pictures, "--device", "cpu", *form]) == 1
+    out, error = capsys.readouterr()
+    assert error.startswith(f"{broken}: ")
+    assert error.count("\n") == 1
+    assert all(file in out for file in good)
+    assert str(broken) not in out
+    assert command.main(["model", *good, "--device", "cpu", *form]) == 0
+    assert capsys.readouterr().err == ""
+    assert command.main(["model", str(broken), "--device", "cpu", *form]) == 1
 
 
 @pytest.mark.parametrize("top", ["0", "-1"])

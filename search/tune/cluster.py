@@ -75,6 +75,23 @@ class Cluster:
         return there_are(self.nodes, self.to_come)
 
 
+def cluster_at(address: str) -> str | None:
+    """Where the cluster is that `connect` joins; None where it starts a Ray.
+
+    Raises:
+        ClusterError: The address does not answer.
+    """
+    named = os.environ.get("RAY_ADDRESS") if address == "auto" else address
+    if named in ("", "auto", "local"):
+        named = None
+    if named and not _answers(named):
+        raise ClusterError(
+            f"no Ray cluster answers at {named}. Start one with `ray start --head`, give its address with "
+            "--ray (host:port), or use --ray local."
+        )
+    return named or (_started_here() if address == "auto" else None)
+
+
 def connect(address: str, *, worker_groups: bool) -> Cluster:
     """Connects this process to Ray, until `ray.shutdown`.
 
@@ -90,15 +107,7 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    named = os.environ.get("RAY_ADDRESS") if address == "auto" else address
-    if named in ("", "auto", "local"):
-        named = None
-    if named and not _answers(named):
-        raise ClusterError(
-            f"no Ray cluster answers at {named}. Start one with `ray start --head`, give its address with "
-            "--ray (host:port), or use --ray local."
-        )
-    joined, folder = named or (_started_here() if address == "auto" else None), None
+    joined, folder = cluster_at(address), None
     if joined:
         secure_token()
         try:
