@@ -258,7 +258,8 @@ def test_a_search_that_ended_early_says_why_and_suggests_higher_limits():
 def test_a_leader_that_was_stopped_is_said_to_be():
     records = [record for record in synthetic_search() if record.outcome is Outcome.STOPPED]
     summary = facts.summary(synthetic_view(records))
-    assert f"The best trial ran 3 of its {EPOCHS} epochs." in summary.sentences[-1]
+    assert summary.leader is not None
+    assert f"The best trial ran 3 of its {EPOCHS} epochs." in summary.leader.caveat
 
 
 def test_a_search_without_a_score_has_no_leader_and_nothing_to_retrain():
@@ -277,7 +278,8 @@ def test_a_recipe_trained_alone_is_told_what_it_can_do():
         "python -m search.predict results/simpsons/model PICTURE-OR-FOLDER",
         "python -m search.retrain results/simpsons",
     ]
-    assert finished.sentences[-1].endswith("the number to trust is the test score.")
+    assert finished.leader is not None
+    assert finished.leader.caveat.endswith("the number to trust is the test score.")
     assert finished.sentences[0].startswith(f"plain_cnn trained for {EPOCHS} of {EPOCHS} epochs, seed ")
     for state in ("interrupted", "cut off"):
         (command,) = facts.summary(synthetic_view(records, settings=settings, state=state)).commands

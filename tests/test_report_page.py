@@ -18,7 +18,7 @@ import pytest
 
 from search.report import facts
 from search.report.opened import trial_yaml
-from search.report.page import csv_text, script_json, write_leaderboard
+from search.report.page import csv_text, page_text, script_json, write_leaderboard
 from search.report.rows import in_full
 from search.trials import Outcome
 from spaces.yaml_files import dump_yaml, parse_yaml
@@ -224,3 +224,13 @@ def test_the_page_of_a_recipe_that_diverged_says_so_and_why(tmp_path):
     assert "The training diverged" in page.text
     assert page.text.count("the loss was not finite") == 1
     assert "What to type next" not in page.text
+
+
+def test_how_far_to_trust_the_winners_score_is_said_beside_it() -> None:
+    view = synthetic_view()
+    page = page_text(view, facts.ranked_table(view))
+    card, _ = page.split('class="leader card"')[1].split('class="card story"')
+    assert (
+        card.index('class="score"') < card.index("the number to trust is the test score") < card.index("<dl")
+    )
+    assert page.count("number to trust") == 1

@@ -37,6 +37,8 @@ class Leader(NamedTuple):
     """The metric and the costs beside it, in words; empty where nothing counts but the metric."""
     rematch: Contender | None
     """What it came to with fresh seeds; None where there has been no rematch."""
+    caveat: str
+    """How far to trust these numbers."""
 
 
 class Tested(NamedTuple):
@@ -78,7 +80,6 @@ def summary(view: SearchView) -> Summary:
         "" if view.alone else _ended(view, outcomes),
         _budget(view),
         _waited(view),
-        _caveat(view, best) if best and leader else "",
     )
     return Summary(
         headline=_headline(view, leader),
@@ -110,7 +111,8 @@ def _leader(view: SearchView, best: TrialRecord) -> Leader | None:
             f", {text.amount(won.parameters)} parameters, {text.number(won.latency_ms)}\u00a0ms a picture, "
             f"{text.duration(won.epoch_s)} an epoch in the rematch"
         )
-    return Leader(best.number, family(best), score, setting_values(best, paths), cost, objectives, won)
+    settings = setting_values(best, paths)
+    return Leader(best.number, family(best), score, settings, cost, objectives, won, _caveat(view, best))
 
 
 def _test_score(view: SearchView) -> Tested | None:
