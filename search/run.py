@@ -125,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
         "--epochs-total",
         metavar="N",
         type=int,
-        help="passes over the training part that all trials together may take",
+        help="epochs, passes over the training part, that all trials together may take",
     )
     how.add_argument(
         "--time",
@@ -155,7 +155,9 @@ def parser() -> argparse.ArgumentParser:
         "--max-epochs",
         metavar="N",
         type=int,
-        help=f"full length of a trial, in passes over the training part (default {_default('max_epochs')})",
+        help="full length of a trial, in epochs: passes over the training part (default {})".format(
+            _default("max_epochs")
+        ),
     )
     how.add_argument(
         "--metric",

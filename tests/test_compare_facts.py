@@ -113,8 +113,8 @@ def test_a_row_counts_what_the_records_say() -> None:
         pd.Series([str(r.outcome) for r in records]).value_counts(),
     )
     assert row.trials == 40
-    assert (row.finished, row.stopped, row.running) == tuple(counted[["complete", "stopped", "None"]])
-    assert row.failed == 40 - row.finished - row.stopped - row.running
+    assert (row.complete, row.stopped, row.running) == tuple(counted[["complete", "stopped", "None"]])
+    assert row.failed == 40 - row.complete - row.stopped - row.running
     epochs = frame(records)
     assert row.epochs == len(epochs)
     assert row.passes == pytest.approx(epochs.groupby("trial")["passes"].max().sum())

@@ -60,7 +60,7 @@ def test_the_settings_are_told_as_they_were_given() -> None:
     assert found == {
         "suggested by": [f"tpe: {SAMPLERS['tpe']}"],
         "stopped at": [
-            "1, 3, 10 and 32 of 100 passes: one in 3 goes on, and what is expected to end among the best"
+            "1, 3, 10 and 32 of 100 epochs: one in 3 goes on, and what is expected to end among the best"
         ],
         "controls": ["10% of what would be stopped runs on all the same"],
         "ranked by": ["validation accuracy"],

@@ -229,7 +229,7 @@ def test_the_page_of_a_recipe_that_diverged_says_so_and_why(tmp_path):
 def test_how_far_to_trust_the_winners_score_is_said_beside_it() -> None:
     view = synthetic_view()
     page = page_text(view, facts.ranked_table(view))
-    card, _ = page.split('class="leader card"')[1].split('class="card story"')
+    card = page.split('class="leader card"')[1].split('class="card story"')[0]
     assert (
         card.index('class="score"') < card.index("the number to trust is the test score") < card.index("<dl")
     )

@@ -13,7 +13,7 @@ from search.compare.sections import Sections, Shown
 from search.report import text
 
 COLUMNS = (
-    *("", "search", "state", "trials", "finished", "stopped", "failed", "time", "epochs"),
+    *("", "search", "state", "trials", "complete", "stopped", "failed", "time", "epochs"),
     *("best", "trained again", "test accuracy", "test read", "winner"),
 )
 BESIDE_THE_TABLE = (
@@ -53,7 +53,7 @@ def _table(shown: Shown) -> Table:
             f"{row.name}{'*' * (row.number in shown.marked)}",
             row.state,
             f"{row.trials}{f' ({row.running} not ended)' * bool(row.running)}",
-            *map(str, (row.finished, row.stopped, row.failed)),
+            *map(str, (row.complete, row.stopped, row.failed)),
             span(row.seconds),
             f"{row.epochs:,}",
             "-" if row.best is None else text.score(row.best, shown.metric.name),

@@ -36,7 +36,7 @@ class Row(NamedTuple):
     """Of the pictures."""
     sampler: str
     trials: int
-    finished: int
+    complete: int
     """Trials that ran to their own end."""
     stopped: int
     """By the rule, or by the budget."""
@@ -73,7 +73,7 @@ class Row(NamedTuple):
 def overview(entry: Entry) -> Row:
     """The row of a search in any state."""
     view, outcomes = entry.view, [record.outcome for record in entry.view.records]
-    finished, stopped = outcomes.count(Outcome.COMPLETE), outcomes.count(Outcome.STOPPED)
+    complete, stopped = outcomes.count(Outcome.COMPLETE), outcomes.count(Outcome.STOPPED)
     running = outcomes.count(None)
     winner, played = entry.winner, facts.rematch(view)
     won = played.winner if played else None
@@ -85,9 +85,9 @@ def overview(entry: Entry) -> Row:
         source=source(entry),
         sampler="" if view.alone else str(view.settings.get("sampler", "")),
         trials=len(outcomes),
-        finished=finished,
+        complete=complete,
         stopped=stopped,
-        failed=len(outcomes) - finished - stopped - running,
+        failed=len(outcomes) - complete - stopped - running,
         running=running,
         seconds=view.elapsed_s,
         epochs=sum(len(record.history) for record in view.records),

@@ -33,7 +33,7 @@ def _search(view: SearchView) -> Iterator[tuple[str, str]]:
         yield "suggested by", f"{sampler}: {SAMPLERS.get(sampler, '')}".removesuffix(": ")
     if rungs := levels(view):
         at = text.listed(map(text.number, rungs))
-        length, share = text.count(given["max_epochs"], "pass", "passes"), f"one in {given['reduction']}"
+        length, share = text.count(given["max_epochs"], "epoch"), f"one in {given['reduction']}"
         yield "stopped at", f"{at} of {length}: {share} goes on, and what is expected to end among the best"
     if audit := given.get("audit"):
         yield "controls", f"{100 * audit:.3g}% of what would be stopped runs on all the same"
