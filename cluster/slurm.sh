@@ -28,7 +28,7 @@
 set -euo pipefail
 cd "$SLURM_SUBMIT_DIR"
 search=$SLURM_JOB_NAME
-port=$((20000 + SLURM_JOB_ID % 10000))
+port=$((20000 + SLURM_JOB_ID % 5000))  # and the dashboard's is 5000 above
 address=$(hostname -I | cut -d ' ' -f 1):$port
 export PATH="$PWD/.venv/bin:$PATH" RAY_AUTH_MODE=token
 export RAY_TMPDIR="/tmp/ray-$SLURM_JOB_ID"  # /tmp/ray may belong to somebody else
@@ -41,7 +41,8 @@ step=(srun --overlap --no-kill --kill-on-bad-exit=0 --cpu-bind=none)
 start='mkdir -p -m 700 "$RAY_TMPDIR" && [ -O "$RAY_TMPDIR" ] && unset OMP_NUM_THREADS &&
     exec ray start "$@" --num-cpus="$SLURM_CPUS_ON_NODE" --disable-usage-stats --block'
 "${step[@]}" --nodes=1 --ntasks=1 --nodelist="$SLURMD_NODENAME" bash -c "$start" ray \
-    --head --node-ip-address="${address%:*}" --port="$port" --dashboard-host=127.0.0.1 &
+    --head --node-ip-address="${address%:*}" --port="$port" \
+    --dashboard-host=127.0.0.1 --dashboard-port=$((port + 5000)) &
 until ray health-check --address="$address" 2>/dev/null; do
     kill -0 $! 2>/dev/null || { echo "Ray does not start on $SLURMD_NODENAME; see above." >&2; exit 1; }
     sleep 1
