@@ -16,6 +16,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config
 
+from search.tune.nodes import Node, NodeType, node_types
 from tests.cluster_files import ROOT, read
 
 
@@ -24,8 +25,8 @@ class Started:
     """What Ray's own code started in an account that was empty: a machine of each type of cluster.yaml."""
 
     machines: dict[str, dict[str, Any]]
-    types: dict[str, dict[str, float]]
-    """What Ray takes each for."""
+    config: dict[str, Any]
+    """What `ray up` gives the head's autoscaler."""
     ec2: Any
     """boto3's client."""
 
@@ -59,8 +60,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
         ]
         tags = [{tag["Key"]: tag["Value"] for tag in machine["Tags"]} for machine in found]
         machines = {tag["ray-user-node-type"]: each for tag, each in zip(tags, found, strict=True)}
-        types = {name: each["resources"] for name, each in config["available_node_types"].items()}
-        yield Started(machines, types, ec2)
+        yield Started(machines, config, ec2)
 
 
 @pytest.mark.slow
@@ -68,16 +68,18 @@ def test_an_empty_aws_account_gets_a_head_on_demand_and_spot_workers(aws: Starte
     assert set(aws.machines) == {"head", "gpu"}
     assert "InstanceLifecycle" not in aws.machines["head"]
     assert aws.machines["gpu"]["InstanceLifecycle"] == "spot"
-    assert aws.types["head"]["CPU"] == 0  # no trial runs there
-    assert (aws.types["gpu"]["CPU"], aws.types["gpu"]["GPU"], aws.types["gpu"]["accelerator_type:L4"]) == (
-        4,
-        1,
-        1,
-    )
     # The head starts the others; they have no rights in the account.
     assert aws.machines["head"]["IamInstanceProfile"]["Arn"].endswith("ray-autoscaler-v1")
     assert "IamInstanceProfile" not in aws.machines["gpu"]
     assert {machine["MetadataOptions"]["HttpTokens"] for machine in aws.machines.values()} == {"required"}
+
+
+@pytest.mark.slow
+def test_a_search_on_the_head_on_aws_knows_what_the_autoscaler_may_add(aws: Started, tmp_path: Path) -> None:
+    assert aws.config["available_node_types"]["head"]["resources"]["CPU"] == 0  # no trial runs there
+    bootstrap = tmp_path / "ray_bootstrap_config.yaml"
+    bootstrap.write_text(json.dumps(aws.config))
+    assert node_types(bootstrap) == (NodeType(Node(cpus=4, gpus=1, gpu_type="L4"), most=4),)
 
 
 @pytest.mark.slow
