@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from search.asks import Ask, require_known
+from search.run import parser, settings_from
 from search.settings import Settings
 from search.trials import Trial
 from search.tune import room as rooms
@@ -15,6 +17,8 @@ from search.tune.cluster import Cluster, ClusterError
 from search.tune.nodes import Node, NodeType, node_types
 from search.tune.resources import Resources, most_wanted, share
 from search.tune.room import BUSY_S, LOOK_S, PATIENCE_S, Room
+from search.tune.trial import in_ray
+from spaces.errors import InputError
 from tests.toy_pictures import tiny_recipe
 from trainables.worker import Slot
 
@@ -284,6 +288,24 @@ def test_a_family_that_fits_nowhere_is_refused_with_what_there_is() -> None:
 def test_what_cannot_be_read_is_refused(given: str, said: str) -> None:
     with pytest.raises(ValueError, match=said.replace("*", r"\*")):
         mixed_search(given)
+
+
+def test_a_pattern_that_no_network_fits_is_refused() -> None:
+    asked = mixed_search("resnet*=gpus:1", "vit_*=gpus:1").resources
+    require_known(asked, ["resnet18", "vit_tiny"])
+    with pytest.raises(InputError, match=r"--resources vit_\*: no network .* There are: plain_cnn, resnet18"):
+        require_known(asked, ["resnet18", "plain_cnn"])
+
+
+def test_what_a_trial_gets_in_rays_words() -> None:
+    assert in_ray(Slot(8.0, 1.0, gpu_type="A100")) == {"CPU": 8.0, "GPU": 1.0, "accelerator_type:A100": 0.001}
+    assert in_ray(Slot(2.0)) == {"CPU": 2.0}
+
+
+def test_options_are_read_as_settings() -> None:
+    given = parser().parse_args(["--resources", "vit_*=gpus:1", "plain_*=cpus:2,gpus:0", "--name", "x"])
+    found = settings_from({"resources": given.resources, "name": "x"}, resume=False).resources
+    assert found == {"vit_*": Ask(gpus=1), "plain_*": Ask(cpus=2, gpus=0)}
 
 
 def test_settings_are_read_back_as_they_were_written() -> None:
