@@ -21,6 +21,7 @@ import yaml
 from tests.commands import ROOT
 
 HOST = "127.0.0.1"
+ATTEMPTS = 4
 
 
 def free_port() -> int:
@@ -69,7 +70,7 @@ class RayCluster:
         if autoscaler:
             self._config.write_text(yaml.safe_dump(self._autoscaling(autoscaler)))
             arguments.append(f"--autoscaling-config={self._config}")
-        self._head = self._start(*arguments)
+        self._arguments = arguments
 
     def _autoscaling(self, node_types: Mapping[str, Any]) -> dict[str, Any]:
         head = {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}
@@ -104,11 +105,11 @@ class RayCluster:
         }
 
     def __enter__(self) -> RayCluster:
-        self._wait()
+        self._start(*self._arguments)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for node in [*self._nodes, self._head]:
+        for node in reversed(self._nodes):
             self.remove(node)
         for pid in self._left_over():
             os.kill(pid, signal.SIGKILL)
@@ -116,9 +117,7 @@ class RayCluster:
 
     def add(self, cpus: float, *arguments: str) -> subprocess.Popen[bytes]:
         """Starts another node."""
-        self._nodes.append(self._start(f"--address={self.address}", f"--num-cpus={cpus}", *arguments))
-        self._wait()
-        return self._nodes[-1]
+        return self._start(f"--address={self.address}", f"--num-cpus={cpus}", *arguments)
 
     def remove(self, node: subprocess.Popen[bytes]) -> None:
         """Ends a node."""
@@ -138,19 +137,26 @@ class RayCluster:
         return found
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """A node, once it is there. On a busy machine Ray gives up one that takes half a minute: then again."""
         memory = f"--object-store-memory={80 * 1024**2}"
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [Path(sys.executable).with_name("ray"), "start", "--block", memory, *arguments],
-                env={**os.environ, **self.environment},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        there = self._started()
+        for _ in range(ATTEMPTS):
+            with self.log.open("ab") as log:
+                node = subprocess.Popen(
+                    [Path(sys.executable).with_name("ray"), "start", "--block", memory, *arguments],
+                    env={**os.environ, **self.environment},
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+            self._nodes.append(node)
+            while node.poll() is None:
+                if self._started() > there:
+                    return node
+                time.sleep(0.1)
+        said = self.log.read_text()
+        self.__exit__()
+        raise AssertionError(said)
 
-    def _wait(self) -> None:
-        """Until all that were started so far are there."""
-        for _ in range(1200):
-            if self.log.read_text().count("Ray runtime started") > len(self._nodes):
-                return
-            time.sleep(0.1)
-        raise AssertionError(self.log.read_text())
+    def _started(self) -> int:
+        """How many nodes have been there so far."""
+        return self.log.read_text().count("Ray runtime started") if self.log.exists() else 0
