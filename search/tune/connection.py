@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
-import shutil
 
 import ray
 
@@ -36,5 +35,5 @@ class Connection:
         concurrent.futures.wait([self._cluster])
         ray.shutdown()
         if self._cluster.exception() is None and (folder := self._cluster.result().folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.delete()
         self._thread.shutdown()
