@@ -19,6 +19,7 @@ from search.budget import Budget
 from search.changes import refuse_changes
 from search.chatter import chatter_to
 from search.cost_model import CostModel
+from search.disk import size
 from search.engine import Engine
 from search.fetch import bring_answers
 from search.folder import CHECKPOINTS, RESULTS, SearchFolder, State
@@ -139,6 +140,10 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owne
             mirror = Mirror(folder, settings.home, owner, told=terminal.print, superseded=stop.stop)
             delete = stack.enter_context(mirror).delete
             terminal.print(escape(f"All that is needed to go on is kept in {home}, too."))
+        room = size(plan.disk.at_most(resources.concurrency))
+        terminal.print(
+            escape(f"At so many trials at a time their states take at most {room} in {home}.")
+        )
         # Only now: a search that Ray has no room for stays as it was.
         folder.manifest_file.unlink(missing_ok=True)
         folder.rematch_file.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from search.asks import require_known
 from search.budget import UNMEASURED_SHARE
+from search.disk import Disk, disk
 from search.folder import SearchFolder
 from search.limits import LimitError, within_limits
 from search.networks import Networks, load
@@ -82,6 +84,13 @@ class Plan:
     def retrain_pictures(self) -> int:
         """Size of all parts but test."""
         return int((self.prepared.split["part"] != "test").sum())
+
+    @functools.cached_property
+    def disk(self) -> Disk:
+        """How much of it the search takes."""
+        starts = [Recipe.model_validate(start.recipe) for start in self.starts]
+        selection = int((self.prepared.split["part"] == "selection").sum())
+        return disk(self.settings, self.offered, starts, len(self.prepared.classes), selection)
 
     def fits(self, params: Mapping[str, Any]) -> bool:
         """Whether the network that these parameters give is within the limits."""
@@ -233,6 +242,7 @@ def describe(plan: Plan) -> list[tuple[str, str]]:
         *([("objectives", settings.all_objectives.definition)] if settings.objectives else []),
         ("budget", _said_budget(settings)),
         *([("rematch", _said_rematch(settings))] if settings.rematch else []),
+        ("disk", plan.disk.said()),
         *(("warm start", said(former, plan.starts)) for former in plan.formers),
         *_said_starts(plan),
         *(("not tried", line) for line in _said_left_out(plan.left_out)),

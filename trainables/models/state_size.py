@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import torch
 from timm.optim import create_optimizer_v2
@@ -28,9 +29,17 @@ def state_bytes(recipe: Recipe, num_classes: int) -> int:
     states = list(network.state_dict().values())
     weights = sum(state.numel() * state.element_size() for state in states)
     trained = sum(weight.numel() * weight.element_size() for weight in network.parameters())
-    copies = 1 + (recipe.ema.decay is not None) + (recipe.keep == "best")
-    kept = _kept(recipe.optim.name)
-    return int(copies * weights + kept * trained) + TENSOR_BYTES * len(states) * (copies + round(kept + 1))
+    copies, kept = _copies(recipe), _kept(recipe.optim.name)
+    return math.ceil(copies * weights + kept * trained + TENSOR_BYTES * len(states) * (copies + kept + 1))
+
+
+def numbers_a_weight(recipe: Recipe) -> float:
+    """How many numbers a training's checkpoint holds for each weight."""
+    return _copies(recipe) + _kept(recipe.optim.name)
+
+
+def _copies(recipe: Recipe) -> int:
+    return 1 + (recipe.ema.decay is not None) + (recipe.keep == "best")
 
 
 @functools.cache
@@ -42,4 +51,4 @@ def _kept(optimizer_name: str) -> float:
     optimizer.step()
     values = optimizer.state_dict()["state"].values()
     numbers = sum(value.numel() for state in values for value in state.values() if torch.is_tensor(value))
-    return numbers / layer.weight.numel()
+    return max(1.0, numbers / layer.weight.numel())  # some keep less of matrices than of other weights
