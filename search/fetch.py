@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from search.command import guarded
+from search.command_line import CommandLine
 from search.folder import CHECKPOINTS, RESULTS, FolderError, SearchFolder
 from search.owner import NOTE
 from search.records import FILE as RECORDS
@@ -16,7 +16,7 @@ from trainables.storage import Storage, StorageError, storage_uri
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="python -m search.fetch",
         description="Brings the folder of a search to results/NAME: what there is while it runs, and all of "
         "it when it has ended. Then every other command works on it. What is here is brought up to date.",
@@ -103,6 +103,22 @@ def bring_answers(folder: SearchFolder, home: Storage) -> None:
             here.write(name, answers.read(name))
 
 
+def bring_table(path: Path, home: Storage) -> SearchFolder:
+    """Copies what `search.list` shows of a search to a new folder.
+
+    Raises:
+        OSError: The storage fails.
+    """
+    folder = SearchFolder(path)
+    told = (folder.settings_file, folder.records_file, folder.rematch_file, folder.manifest_file)
+    path.mkdir()
+    there = home.files()
+    for file in told:
+        if file.name in there:
+            file.write_bytes(home.read(file.name))
+    return folder
+
+
 def _bring(folder: SearchFolder, home: Storage, there: dict[str, int], *, missing: bool) -> str:
     """Copies all that is wanted.
 
@@ -120,6 +136,8 @@ def _bring(folder: SearchFolder, home: Storage, there: dict[str, int], *, missin
         kept = missing or name.startswith(f"{folder.rematch.name}/")
         if (kept and name in has) or (missing and name in last):
             continue
+        if name == folder.readings_file.name and has.get(name, 0) > there[name]:
+            continue  # the test part has been read here since
         here.write(name, home.read(name))
     if missing:
         return f"{folder.path} is ahead of {home}, and goes on from here."
@@ -162,7 +180,7 @@ def searches_in(storage: Storage) -> Iterator[str]:
     """
     for name in storage.files():
         path = PurePosixPath(name)
-        if path.name == "settings.json" and len(path.parts) == 2:
+        if path.name == "settings.json" and len(path.parts) == 2 and not name.startswith("."):
             yield path.parts[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,12 @@ from rich.table import Table
 from search.allowance import lacked_recipes
 from search.command import guarded, table_console
 from search.command_line import CommandLine
+from search.fetch import bring_table, searches_in
 from search.folder import RESULTS, SearchFolder, State, searches
+from search.owner import drivers
 from search.results import winner_of
 from spaces.errors import InputError
+from trainables.storage import Storage, StorageError, storage_uri
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,27 +27,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "results", nargs="?", default=str(RESULTS), help="the folder to look in (default: results)"
     )
-    results = Path(parser.parse_args(arguments).results)
-    return guarded(lambda: _list(results))
+    parser.add_argument("--storage", metavar="URI", help="list the searches that are kept there instead")
+    given = parser.parse_args(arguments)
+    if given.storage:
+        return guarded(lambda: _list_stored(Storage(storage_uri(given.storage))))
+    return guarded(lambda: _list(Path(given.results)))
 
 
 def _list(results: Path) -> int:
     if not results.is_dir() and results != RESULTS:
         raise InputError(f"there is no folder {results}.")
-    console = table_console()
     folders = searches(results)
-    if not folders:
-        console.print(f"No searches in {escape(str(results))}. Start one: python -m search.run")
-        return 0
+    _print([_row(folder) for folder in folders], results)
+    return 0
+
+
+def _list_stored(storage: Storage) -> int:
+    """Lists what is in a storage by copies of the files that tell of it."""
+    with tempfile.TemporaryDirectory(prefix="classifier-search-") as scratch:
+        try:
+            homes = [storage / name for name in sorted(searches_in(storage))]
+            driven = drivers(homes)
+            folders = {home: bring_table(Path(scratch) / home.below, home) for home in homes}
+        except OSError as fault:
+            raise StorageError(f"{storage} cannot be read: {fault}.") from fault
+        rows = []
+        for home, folder in folders.items():
+            name, state, *others = _row(folder)
+            rows.append((name, f"running on {driven[home]}" if home in driven else state, *others))
+        _print(rows, storage)
+    return 0
+
+
+def _print(rows: Sequence[tuple[str, ...]], where: object) -> None:
+    console = table_console()
+    if not rows:
+        console.print(f"No searches in {escape(str(where))}. Start one: python -m search.run")
+        return
     table = Table(
         *("search", "state", "trials", "epochs", "best", "pictures", "space or recipe"),
         box=None,
         pad_edge=False,
     )
-    for folder in folders:
-        table.add_row(*(escape(cell) for cell in _row(folder)))
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
     console.print(table)
-    return 0
 
 
 def _row(folder: SearchFolder) -> tuple[str, ...]:

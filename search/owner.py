@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from uuid import uuid4
 
 from trainables.storage import Storage, StorageError
@@ -16,6 +16,8 @@ from trainables.storage import Storage, StorageError
 NOTE = "driver.json"
 BEAT_S, GONE_S = 5.0, 20.0
 """A driver rewrites its note so often; one whose note has not changed for so long is gone."""
+
+Note = dict[str, object]
 
 
 class Owner:
@@ -101,13 +103,29 @@ class Owner:
             except OSError:
                 continue  # who copies the search tells that the storage fails
 
-    def _note(self) -> dict[str, object]:
-        """What the note says; empty where there is none."""
-        try:
-            found = json.loads(self._home.read(NOTE))
-        except (FileNotFoundError, ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+    def _note(self) -> Note:
+        return _note_in(self._home)
+
+
+def drivers(homes: Sequence[Storage], *, sleep: Callable[[float], None] = time.sleep) -> dict[Storage, str]:
+    """The hosts that drive these searches now: those whose notes change while this waits.
+
+    Raises:
+        OSError: The storage fails.
+    """
+    before = {home: note for home in homes if (note := _note_in(home))}
+    if before:
+        sleep(2 * BEAT_S)
+    return {home: str(note.get("host")) for home, note in before.items() if _note_in(home) not in (note, {})}
+
+
+def _note_in(home: Storage) -> Note:
+    """What the note of a search's folder says; empty where there is none."""
+    try:
+        found = json.loads(home.read(NOTE))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @contextlib.contextmanager

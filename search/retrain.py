@@ -20,10 +20,15 @@ from search.command import (
 )
 from search.command_line import CommandLine
 from search.delivery import Delivery, add_delivery_options
+from search.fetch import fetch
 from search.folder import SearchFolder, State
 from search.names import check_recipe_name
 from search.report.text import count
 from trainables.calibration import FALSE_ALARM_RATE
+from trainables.storage import Storage, StorageError, storage_uri
+
+NONE = "none"
+"""In place of a storage: the model stays here."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,6 +60,12 @@ def parser() -> argparse.ArgumentParser:
         "0: none is ever called so). Needs the search's rematch",
     )
     top.add_argument("--out", metavar="DIR", help="another folder for the model")
+    top.add_argument(
+        "--storage",
+        metavar="URI",
+        help="keep the training and the model there too; a search that is not here is brought from there "
+        "first (default: as the search had it; none: only here)",
+    )
     add_delivery_options(top)
     where = top.add_mutually_exclusive_group()
     where.add_argument("--device", default="auto", help=DEVICE_HELP)
@@ -76,13 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _retrain(options: argparse.Namespace) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    folder = SearchFolder.open(Path(options.folder))
+    folder, home = _opened(Path(options.folder), options.storage)
     if options.config is not None:
         check_recipe_name(options.config)
     delivery = Delivery(options.onnx, options.push_to_hub, options.public)
     delivery.check(console)
     # Only now: torch takes seconds to import, and a typing error should be told at once.
     from search.final import TRAINED_ON, choose, length_of, retrain
+    from search.keeping import Keeping
     from search.report.facts.ensemble import ensemble
     from search.results import write_page
 
@@ -106,12 +118,19 @@ def _retrain(options: argparse.Namespace) -> int:
 
     def heard(metrics: dict[str, float]) -> None:
         console.print(epoch_line(metrics, None if choice.joined else length_of(choice.config)))
+        if keeping:
+            keeping.tick()
+
+    out = Path(options.out) if options.out else folder.path / choice.out
+    keeping = Keeping(folder, home, out, told=console.print) if home and not options.out else None
+    if keeping:
+        keeping.bring()
 
     with hint_when_interrupted(folder, "the same command goes on after the last epoch"):
-        out = retrain(
+        retrain(
             folder,
             choice,
-            out=Path(options.out) if options.out else None,
+            out=out,
             seed=options.seed,
             false_alarm_rate=options.false_alarm_rate,
             onnx=delivery.onnx,
@@ -122,8 +141,33 @@ def _retrain(options: argparse.Namespace) -> int:
         )
     say_model(console, folder, out)
     write_page(folder, folder.state)  # it shows the test score
+    if keeping:
+        keeping.finish()
+        console.print(f"Kept in:  {home}/{out.name}")
     delivery.push(console, out, folder.settings().imports)
     return 0
+
+
+def _opened(path: Path, storage: str | None) -> tuple[SearchFolder, Storage | None]:
+    """The search's folder, brought from its storage where it is not here, and its folder there.
+
+    Raises:
+        FolderError: It is neither here nor there.
+        StorageError: The storage cannot be used.
+    """
+    folder = SearchFolder(path)
+    if storage and storage != NONE and not folder.settings_file.exists():
+        fetch(folder, Storage(storage_uri(storage)) / path.name)
+    folder = SearchFolder.open(path)
+    storage = storage or folder.settings().storage
+    if not storage or storage == NONE:
+        return folder, None
+    root = Storage(storage_uri(storage))
+    try:
+        root.require_writable()
+    except StorageError as fault:
+        raise StorageError(f"{fault} With --storage {NONE} the model is only here.") from fault
+    return folder, root / folder.settings().name
 
 
 def _unfinished(folder: SearchFolder, state: State) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
 
 from search import fetch as module
+from search import list as listing
 from search.fetch import bring_answers, fetch, require_unused, searches_in
 from search.folder import FolderError, SearchFolder
+from search.owner import Owner, drivers
 from tests.stored import begun, go_on
 from trainables.storage import Storage, StorageError
 
@@ -135,6 +138,43 @@ def test_the_folder_of_results_is_no_storage(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StorageError, match="searches are there already"):
         require_unused(Storage.of(Path("results")) / "mine")
+
+
+def test_readings_of_the_test_part_that_were_noted_here_stay(folder: SearchFolder, home: Storage) -> None:
+    folder.readings_file.write_text("one\ntwo\n")
+    home.write(folder.readings_file.name, b"one\n")
+    fetch(folder, home)
+    assert folder.readings_file.read_text() == "one\ntwo\n"
+    home.write(folder.readings_file.name, b"one\ntwo\nthree\n")
+    fetch(folder, home)
+    assert folder.readings_file.read_text() == "one\ntwo\nthree\n"
+
+
+def test_searches_are_listed_from_afar(
+    home: Storage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "drivers", lambda homes: {home: "some-host"})
+    other = Storage(home.root) / "done"
+    for name in home.files():
+        other.write(name, home.read(name))
+    other.write("manifest.json", b'{"state": "finished"}')
+    damaged = Storage(home.root) / "damaged"
+    damaged.write("settings.json", b"{")
+    (Storage(home.root) / "..odd").write("settings.json", b"{}")
+    assert listing.main(["--storage", home.root]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
+    assert set(lines) == {"mine", "done", "damaged"}
+    assert "running on some-host" in lines["mine"]
+    assert "finished" in lines["done"]
+    assert "cannot be read" in lines["damaged"]
+
+
+def test_who_drives_is_told_by_a_note_that_changes(home: Storage) -> None:
+    lives, died = Owner(home, print), Owner(Storage(home.root) / "died", print)
+    lives.beat()
+    died.beat()
+    homes = [home, Storage(home.root) / "died", Storage(home.root) / "nobody's"]
+    assert drivers(homes, sleep=lambda seconds: lives.beat()) == {home: socket.gethostname()}
 
 
 def test_answers_that_are_here_are_not_brought_again(folder: SearchFolder, home: Storage) -> None:

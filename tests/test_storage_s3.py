@@ -122,7 +122,8 @@ def test_a_search_whose_head_is_lost_twice_goes_on_from_s3_as_if_nothing_had_hap
     desk: Desk, disturbed: S3Server
 ) -> None:
     space = desk.space(SLOW)
-    assert desk.search("--space", space, *SEARCH, "--name", "whole")[0] == 0
+    status, output = desk.search("--space", space, *SEARCH, "--name", "whole")
+    assert status == 0, output
     whole = SearchFolder(desk.folder / "results" / "whole")
 
     uri = f"s3://{BUCKET}/searches"
