@@ -14,7 +14,7 @@ from search.folder import FolderError, SearchFolder, State, readable
 from search.records import RecordFile, read
 from search.trials import Outcome
 from search.tune import cluster
-from search.tune.private import PrivateFolder, secure_token
+from search.tune.private import secure_token
 from spaces.errors import InputError
 from tests.compared import made
 from tests.simulated import search_folder, trial
@@ -152,22 +152,6 @@ def test_the_token_is_made_for_its_user_alone_and_one_that_is_there_is_closed(
     secure_token()
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
     assert token.read_text() == made_one
-
-
-def test_the_folder_of_a_private_ray_is_closed_and_what_was_left_behind_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    left = PrivateFolder()
-    left._lock.release()  # as when its process is killed
-    first = PrivateFolder()
-    assert not left.path.exists()
-    assert stat.S_IMODE(first.path.stat().st_mode) == 0o700
-    second = PrivateFolder()
-    assert first.of_ray.is_dir()
-    first.delete()
-    second.delete()
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cluster_is_not_joined_because_somebody_else_left_a_note(

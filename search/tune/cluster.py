@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import ray
 
 from search.tune.nodes import GPU_TYPE, Node, NodeType, node_types, nodes_alive, size_of, there_are
-from search.tune.private import PrivateFolder, secure_token, start_private
+from search.tune.private import secure_token, start_private
 from spaces.errors import InputError
 
 DEFAULT_PORT = 6379  # of `ray start --head`
@@ -48,7 +48,7 @@ class Cluster:
     """Whether it was there before, with other machines perhaps, now or later."""
     to_come: tuple[NodeType, ...] = ()
     """What its autoscaler may add; empty where it has none."""
-    folder: PrivateFolder | None = None
+    folder: Path | None = None
     """Of a Ray that was started here: it goes when that has ended."""
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
+import shutil
 
 import ray
 
@@ -35,5 +36,5 @@ class Connection:
         concurrent.futures.wait([self._cluster])
         ray.shutdown()
         if self._cluster.exception() is None and (folder := self._cluster.result().folder):
-            folder.delete()
+            shutil.rmtree(folder, ignore_errors=True)
         self._thread.shutdown()

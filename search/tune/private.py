@@ -17,58 +17,30 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from filelock import FileLock, Timeout
 from ray._private import ray_constants
 
-_PREFIX, _LOCK = "cs-", "lock"
 _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray's switch for systems whose firewalls would ask: with 0 a node's address is 127.0.0.1, and all listen
 there. Processes read it when they import Ray, this one has."""
 
 
-class PrivateFolder:
-    """Where such a Ray keeps its files, from now on until `delete`. What processes that were killed have left
-    is deleted, too."""
-
-    def __init__(self) -> None:
-        # Short, for a socket's path has at most 107 characters.
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=os.environ.get("RAY_TMPDIR", "/tmp")))
-        self._lock = FileLock(
-            self.path / _LOCK, thread_local=False
-        )  # Ray ends in another thread than it starts
-        self._lock.acquire()
-        self.of_ray = self.path / "r"
-        """Ray opens its own folder to everybody, but not the one around it."""
-        self.of_ray.mkdir()
-        for left in self.path.parent.glob(f"{_PREFIX}*/r"):
-            _delete_if_left(left.parent)
-
-    def delete(self) -> None:
-        """To be called when Ray has ended."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        self._lock.release()
-
-
-def _delete_if_left(folder: Path) -> None:
-    with contextlib.suppress(OSError, Timeout):  # somebody else's, or in use
-        if folder.stat().st_uid == os.getuid():
-            with FileLock(folder / _LOCK).acquire(timeout=0):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def start_private(**options: Any) -> PrivateFolder:
+def start_private(**options: Any) -> Path:
     """Starts a Ray on this machine and connects this process to it, until `ray.shutdown`.
 
     Args:
         options: For `ray.init`.
+
+    Returns:
+        Its folder, to be deleted when it has ended.
     """
     secure_token()
-    folder = PrivateFolder()
+    # Short, for a socket's path has at most 107 characters. Ray's own folder, in it, is open to everybody.
+    folder = Path(tempfile.mkdtemp(prefix="cs-", dir=os.environ.get("RAY_TMPDIR", "/tmp")))
     try:
         with _on_loopback():
-            ray.init(address="local", _temp_dir=str(folder.of_ray), **options)
+            ray.init(address="local", _temp_dir=str(folder / "r"), **options)
     except BaseException:
-        folder.delete()
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
 
