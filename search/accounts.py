@@ -71,7 +71,7 @@ class Accounts:
         at_once: int = 1,
         played: Records | None = None,
         gpus: Callable[[Trial], float] = lambda trial: 0.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.records, self.gpus = records, gpus
         self._metric, self._pictures, self._growth, self._workers = metric, pictures, growth, workers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import io
 import os
 import signal
@@ -70,6 +71,13 @@ def guarded(command: Callable[[], int]) -> int:
     except BrokenPipeError:  # who reads what is printed, such as `head`, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more at its end
         return NOBODY_READS
+    except OSError as fault:
+        if fault.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = fault.filename or "A file"
+        errors.print(
+            f"[bold red]error:[/] {escape(str(where))} cannot be written: {fault.strerror}. Make room."
+        )
     except KeyboardInterrupt as stop:
         errors.print("; ".join(["interrupted", *map(escape, stop.args)]))
         return INTERRUPTED

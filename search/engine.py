@@ -14,6 +14,7 @@ import numpy as np
 from search.allowance import EndedBy
 from search.budget import Budget
 from search.lengths import length_epochs
+from search.losses import Loss
 from search.policy.asha import Decision
 from search.policy.audit import Audit
 from search.policy.policy import Policy
@@ -84,17 +85,24 @@ class Engine:
         return self._file.records.ended
 
     @property
+    def losses(self) -> list[tuple[int, str]]:
+        """Trials that were lost and started again, and why, in that order."""
+        return self._file.records.losses
+
+    @property
     def finished(self) -> bool:
         """Whether all trials have ended, and no further one begins."""
         return bool(self._closed()) and all(record.outcome for record in self.records)
 
     def ask(self) -> Trial | None:
-        """The next trial to run: first those that were cut off, then new ones; None when no more begins."""
-        while self._unfinished:
+        """The next trial to run: first those that were cut off or lost, then new ones; None when no more
+        begins, or none can be trained."""
+        while self._unfinished and not self._file.records.trouble:
             trial = self._unfinished.popleft()
             if self._may_go_on(trial.number):
                 return trial
-        new = None if self._closed() else self._new(len(self._file.records.trials))
+        blocked = self._file.records.trouble or self._closed()
+        new = None if blocked else self._new(len(self._file.records.trials))
         if new is None:
             return None
         self.ended_by = self.budget.refuses(TrialRecord(new, started=0.0))
@@ -173,9 +181,17 @@ class Engine:
             self._sampler.tell(record)
             self._ended(trial)
 
-    def lost(self, trial: int) -> None:
-        """Records that a trial's process was lost and that it starts again from its checkpoint."""
-        self._file.retry(trial)
+    def lost(self, trial: int, loss: Loss) -> None:
+        """Records that a trial was lost: it is asked for again, and goes on from its checkpoint. One that has
+        been lost too often, in a way that counts, has failed."""
+        record = self._record(trial)
+        if record.outcome is not None:
+            return
+        if not record.may_restart(loss.cause):
+            self.end(trial, Outcome.FAILED, loss.given_up, loss.details)
+        else:
+            self._file.retry(trial, loss)
+            self._unfinished.append(record.trial)
 
     def _record(self, trial: int) -> TrialRecord:
         return self._file.records.trials[trial]

@@ -51,6 +51,10 @@ from trainables.storage import Storage
 from trainables.worker import Workplace
 
 
+class TroubleError(InputError):
+    """What trials work with is gone: pictures, or room on a disk. The search can go on when it is back."""
+
+
 def start(
     plan: Plan,
     connection: Connection | None = None,
@@ -143,6 +147,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owne
         room = size(plan.disk.at_most(resources.concurrency))
         terminal.print(escape(f"At so many trials at a time their states take at most {room} in {home}."))
         # Only now: a search that Ray has no room for stays as it was.
+        folder.sweep()
         folder.manifest_file.unlink(missing_ok=True)
         folder.rematch_file.unlink(missing_ok=True)
         _write_settings(folder, plan)
@@ -218,6 +223,11 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owne
             _conclude(folder, terminal)
         state = State.FINISHED if whole else State.INTERRUPTED
         best = write_results(folder, state, sampler=policy.sampler, ended_by=engine.ended_by)
+    if trouble := file.records.trouble or runs.records.trouble:
+        raise TroubleError(
+            f"the search stops, for trial after trial finds nothing to work with: {trouble}. No trial has "
+            f"failed by that. When it is mended, go on with the search: {settings.resume_command}"
+        )
     return Finished(folder.path, state, best)
 
 

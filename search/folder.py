@@ -76,16 +76,24 @@ class SearchFolder:
         Raises:
             FolderError: There is one of this name, or none can be made there.
         """
+        folder = cls(path)
         try:
             path.mkdir(parents=True)
         except FileExistsError as fault:
+            if folder.only_begun:
+                return folder
             raise FolderError(
                 f"{path} exists already. Go on with that search by adding --resume, or choose another "
                 "--name; nothing was changed."
             ) from fault
         except OSError as fault:
             raise FolderError(f"{path} cannot be made: {fault.strerror}.") from fault
-        return cls(path)
+        return folder
+
+    @property
+    def only_begun(self) -> bool:
+        """Whether a driver died before the folder held enough to go on from."""
+        return (self.path / ".driver.lock").exists() and not self.settings_file.exists()
 
     @classmethod
     def open(cls, path: Path) -> SearchFolder:
@@ -114,13 +122,15 @@ class SearchFolder:
             FolderError: As `create` does.
         """
         folder = cls.create(path)
-        try:
-            with folder.held():
+        with folder.held():
+            if folder.settings_file.exists():
+                cls.create(path)  # refuses: another process was here first
+            try:
                 yield folder
-        except BaseException:
-            if not folder.records_file.exists():  # nothing was tried: the name stays free
-                shutil.rmtree(folder.path)
-            raise
+            except BaseException:
+                if not folder.records_file.exists():  # nothing was tried: the name stays free
+                    shutil.rmtree(folder.path)
+                raise
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -137,6 +147,12 @@ class SearchFolder:
             yield
         finally:
             self._lock.release()
+
+    def sweep(self) -> None:
+        """Deletes what a killed driver has left half-written. The folder must be held."""
+        for partial in self.path.glob(".*.partial"):
+            if partial.is_file():
+                partial.unlink(missing_ok=True)
 
     @property
     def ended_by(self) -> EndedBy | None:
@@ -221,6 +237,11 @@ def readable(path: Path) -> Iterator[None]:
         raise FolderError(
             f"{path}: a file of it is damaged ({type(fault).__name__}: {fault}). Bring it back from a copy."
         ) from fault
+
+
+def orphaned(driver: int | None) -> bool:
+    """Whether this process was started by a driver that has died."""
+    return driver is not None and os.getppid() != driver
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ that themselves.
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--follow", action="store_true", help="write them as results come, until the search has ended"
     )
+    parser.add_argument("--driver", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     path = Path(given.folder)
 
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.follow:
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # half a file would be left behind
             os.nice(10)  # trainings come first
-            follow(folder)
+            follow(folder, driver=given.driver)
             return 0
         print(f"Leaderboard:  {write_page(folder, folder.state)}")
         return 0

@@ -7,13 +7,14 @@ becomes of the page, the search goes on.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from search.folder import SearchFolder, State
+from search.folder import SearchFolder, State, orphaned
 from search.results import write_page
 from spaces.errors import InputError
 
@@ -28,16 +29,23 @@ SHARE = 0.02
 def follow(
     folder: SearchFolder,
     *,
+    driver: int | None = None,
     sleep: Callable[[float], None] = time.sleep,
     cpu: Callable[[], float] = time.process_time,
 ) -> None:
     """Writes a search's page as results come, until it runs no more, and then once more.
 
     A page that cannot be written is named on standard error, and tried again.
+
+    Args:
+        driver: The process that started this one: where it has died and another drives the search, that has
+            a follower of its own.
     """
     pause_s, waited_s, before = LEAST_S, MOST_S, -1
     while True:
         state, size = folder.state, _size(folder)
+        if state is State.RUNNING and orphaned(driver):
+            return
         if size != before or waited_s >= MOST_S or state is not State.RUNNING:
             started = cpu()
             try:
@@ -90,7 +98,10 @@ class LivePage:
         self._first = self._clock()  # where no process can be had, it is tried again
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "search.leaderboard", str(self._folder.path.resolve()), "--follow"],
+                [
+                    *(sys.executable, "-m", "search.leaderboard", str(self._folder.path.resolve())),
+                    *("--follow", "--driver", str(os.getpid())),
+                ],
                 cwd=Path(__file__).parents[1],  # where the package is, also when it is not installed
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the driver

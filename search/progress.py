@@ -43,8 +43,9 @@ class Progress:
         self._started = clock()
         self._epochs_before = self._epochs()
         self._told = len(engine.ended)
+        self._told_losses = len(engine.losses)
         self._told_plan: Estimate | None = None
-        self._shown = LiveLine(console, news=self._ends, line=self.line, remarks=self._plan, clock=clock)
+        self._shown = LiveLine(console, news=self._news, line=self.line, remarks=self._plan, clock=clock)
 
     def __enter__(self) -> Progress:
         self._shown.__enter__()
@@ -57,11 +58,14 @@ class Progress:
         """Shows what is new; cheap enough to be called many times a second."""
         self._shown.tick()
 
-    def _ends(self) -> Iterator[str]:
-        """The trials that have ended since it was last asked for."""
-        new = self._engine.ended[self._told :]
-        self._told += len(new)
-        for record in new:
+    def _news(self) -> Iterator[str]:
+        """The trials that were lost, and those that have ended, since it was last asked for."""
+        losses, ended_now = self._engine.losses[self._told_losses :], self._engine.ended[self._told :]
+        self._told_losses += len(losses)
+        self._told += len(ended_now)
+        for trial, why in losses:
+            yield f"trial {trial:>3}  starts again from its checkpoint: {why}"
+        for record in ended_now:
             yield ended(record, self._engine.metric)
 
     def line(self) -> str:

@@ -1,8 +1,8 @@
 """The records of a search: one append-only file of JSON lines, the truth from which all else is derived.
 
 Each line is one event: `session` (the driver started), `trial` (a trial was decided on), `epoch`,
-`control` (the stopping rule would have stopped it, and it runs on), `retry` (its process was lost, it starts
-again from its checkpoint) and `end`. A line counts once its newline is written; a torn last line, left by a
+`control` (the stopping rule would have stopped it, and it runs on), `retry` (it was lost, and starts again
+from its checkpoint) and `end`. A line counts once its newline is written; a torn last line, left by a
 killed driver, is dropped at the next start.
 """
 
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search.losses import MOST_IN_VAIN, Cause, Loss
 from search.trials import Epoch, Outcome, Trial, TrialRecord
 from spaces.errors import InputError
 from trainables.secrets import without_secrets
@@ -26,6 +27,10 @@ FILE = "records.jsonl"
 
 class RecordsError(InputError):
     """The records file holds a line that this program did not write."""
+
+
+class NoRecordError(InputError):
+    """A record cannot be written: the disk is full, say. Without records there is no search."""
 
 
 @dataclass
@@ -45,11 +50,20 @@ class Records:
     """Those that have ended, in that order."""
     stops: int = 0
     """How many trials the stopping rule has stopped, or would have stopped, had they been no controls."""
+    in_vain: list[str] = field(default_factory=list)
+    """Why the last attempts found nothing to work with, as long as none has come to anything since."""
+    losses: list[tuple[int, str]] = field(default_factory=list)
+    """Trials that were lost and started again, and why, in that order."""
 
     @property
     def elapsed_s(self) -> float:
         """Seconds that drivers have spent on this search, over all sessions."""
         return sum(last - start for start, last in self.sessions)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there is no sense in trying further trials, in words: each finds nothing to work with."""
+        return self.in_vain[-1] if len(self.in_vain) >= MOST_IN_VAIN else None
 
     def all(self) -> list[TrialRecord]:
         """The trials by number."""
@@ -68,6 +82,7 @@ class Records:
         if kind == "session":
             self.sessions.append((moment, moment))
             self.due = (list(event["contenders"]), int(event["seeds"])) if "contenders" in event else None
+            self.in_vain.clear()
             return None
         if self.sessions:
             self.sessions[-1] = (self.sessions[-1][0], max(self.sessions[-1][1], moment))
@@ -81,11 +96,18 @@ class Records:
             if epoch.epoch > record.epochs_done:
                 record.history.append(epoch)
                 self.order.append(epoch)
+                self.in_vain.clear()
         elif kind == "control":
             self.stops += record.control is None
             record.control = float(event["passes"])
         elif kind == "retry":
+            cause = Cause(event.get("cause", Cause.PROCESS))
             record.retries += 1
+            record.lost_by = event.get("why", "its process was lost")
+            record.losses[cause] = record.losses.get(cause, 0) + 1
+            self.losses.append((record.number, record.lost_by))
+            if cause is Cause.PLACE:
+                self.in_vain.append(record.lost_by)
         elif kind == "end":
             if record.outcome is None:
                 record.outcome = Outcome(event["outcome"])
@@ -148,6 +170,17 @@ def _after(path: Path, at: int) -> bytes:
         return file.read()
 
 
+def steady_clock(last: float = 0.0) -> Callable[[], float]:
+    """A clock of seconds since the Unix epoch that is set but once, now, and never back: somebody may set the
+    system's clock while a search runs, or between two sessions.
+
+    Args:
+        last: It begins no earlier.
+    """
+    ahead = max(time.time(), last) - time.monotonic()
+    return lambda: ahead + time.monotonic()
+
+
 class RecordFile:
     """Appends to the records, and keeps what they say at hand in `records`.
 
@@ -155,12 +188,13 @@ class RecordFile:
     one torn one. NaN is written as JSON's common extension `NaN`.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] | None = None) -> None:
         self.path = path
         reader = RecordReader(path)
         reader.read()
         self.records = reader.records
-        self._clock = clock
+        last = self.records.sessions[-1][1] if self.records.sessions else 0.0
+        self._clock = clock or steady_clock(last)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         os.ftruncate(self._fd, reader.size)
 
@@ -181,9 +215,10 @@ class RecordFile:
         """The stopping rule would have stopped a trial at so many passes; it runs on as a control."""
         self._append({"event": "control", "trial": trial, "passes": passes})
 
-    def retry(self, trial: int) -> None:
-        """A trial's process was lost; it starts again from its checkpoint."""
-        self._append({"event": "retry", "trial": trial})
+    def retry(self, trial: int, loss: Loss) -> None:
+        """A trial was lost; it starts again from its checkpoint."""
+        why = without_secrets(loss.words)
+        self._append({"event": "retry", "trial": trial, "cause": loss.cause, "why": why})
 
     def end(
         self, trial: int, outcome: Outcome, error: str | None = None, traceback: str | None = None
@@ -198,9 +233,15 @@ class RecordFile:
         # A traceback may name a file whose name is not text: that must not end the search.
         line = json.dumps(event, ensure_ascii=False).encode(errors="replace") + b"\n"
         size = os.fstat(self._fd).st_size
-        if os.write(self._fd, line) < len(line):
-            os.ftruncate(self._fd, size)
-            raise OSError(errno.ENOSPC, "no room for another record", str(self.path))
+        try:
+            if os.write(self._fd, line) < len(line):
+                os.ftruncate(self._fd, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as fault:
+            raise NoRecordError(
+                f"{self.path}: a record cannot be written ({fault.strerror}). Those before it are whole. "
+                "Make room, and go on with the search by --resume."
+            ) from fault
         self.records.apply(json.loads(line))
 
     def close(self) -> None:

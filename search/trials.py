@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from search.losses import MOST_RESTARTS, Cause
+
 
 class Outcome(StrEnum):
     """How a trial ended. A trial without an outcome is still running, or was cut off."""
@@ -25,7 +27,7 @@ class Outcome(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     """The device had too little memory for it. Says nothing about the recipe's quality."""
     FAILED = "failed"
-    """It raised, or its process died more often than it is retried. The record holds the traceback."""
+    """It raised, or its process died more often than it is started again. The record holds the traceback."""
     TIMED_OUT = "timed_out"
     """It went without a report for longer than the limit, and its process was killed."""
 
@@ -148,7 +150,11 @@ class TrialRecord:
     """The last line of what went wrong, for people."""
     traceback: str | None = None
     retries: int = 0
-    """How often it was started again because its process or machine was lost."""
+    """How often it was started again because it was lost."""
+    lost_by: str = ""
+    """What took it the last time, in words."""
+    losses: dict[Cause, int] = field(default_factory=dict)
+    """How often each cause took it since its start."""
     control: float | None = None
     """Passes over the training part at which the stopping rule would have stopped it: it runs on as a control
     of the rule. None: it is no control."""
@@ -157,6 +163,10 @@ class TrialRecord:
     def number(self) -> int:
         """The trial's number."""
         return self.trial.number
+
+    def may_restart(self, cause: Cause) -> bool:
+        """Whether it starts again when this cause takes it."""
+        return cause is Cause.NODE or self.losses.get(cause, 0) < MOST_RESTARTS
 
     @property
     def ended_by_budget(self) -> bool:

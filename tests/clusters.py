@@ -137,7 +137,7 @@ class RayCluster:
         return found
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """A node, once it is there. On a busy machine Ray gives up one that takes half a minute: then again."""
+        """A node, once it is there. One that takes half a minute, on a busy machine, Ray gives up."""
         memory = f"--object-store-memory={80 * 1024**2}"
         there = self._started()
         for _ in range(ATTEMPTS):

@@ -17,6 +17,7 @@ from search import records
 from search.allowance import EndedBy
 from search.engine import Engine
 from search.lengths import length_epochs
+from search.losses import Cause, Loss
 from search.networks import Networks
 from search.policy import forecast_search, forecaster, sampler
 from search.policy.asha import Decision
@@ -235,7 +236,8 @@ def test_a_retry_is_counted_and_the_trial_goes_on(path: Path, searched: Space) -
     driven = engine(path, searched)
     driven.ask()
     driven.report(epoch(0, 1))
-    driven.lost(0)
+    driven.lost(0, Loss(Cause.PROCESS, "its process died"))
+    assert driven.ask() == driven.records[0].trial
     assert driven.report(epoch(0, 1)) is CONTINUE
     assert driven.report(epoch(0, 2)) is CONTINUE
     assert engine(path, searched).records[0].retries == 1

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,48 +15,20 @@ from search.folder import SearchFolder
 from search.rematch.conclusion import concluded
 from search.results import winner, winner_of
 from search.trials import METRICS, Outcome
+from tests.aftermath import assert_each_trial_is_recorded_once, assert_nothing_is_left, processes_of
 from tests.commands import Desk
+from tests.faulty import SLOW, faulty
 from trainables.answers import answers_file, load_answers
 from trainables.data import read_split
 
 pytestmark = pytest.mark.slow
 
-SLOW = """
-description: slow trials
-base:
-  geometry: {size_px: 16}
-  optim: {batch_size: 24}
-  model: {name: odd_net, args: {delay_s: 0.15}}
-parameters:
-  optim.lr: {log: [1.0e-3, 1.0e-2]}
-"""
 
-FAULTY = """
-description: one network that behaves and one that does not
-base:
-  geometry: {size_px: 16}
-  optim: {batch_size: 24}
-  model: {name: odd_net, args: {flag: FLAG, at_step: AT_STEP}}
-parameters:
-  model.args.fault: {choice: [none, FAULT]}
-  optim.lr: {log: [1.0e-3, 1.0e-2]}
-"""
-
-
-def faulty(fault: str, *, at_step: int = 1, flag: Path = Path("unused")) -> str:
-    return FAULTY.replace("FLAG", str(flag)).replace("AT_STEP", str(at_step)).replace("FAULT", fault)
-
-
-def events(desk: Desk, name: str) -> list[dict]:
-    lines = (desk.folder / "results" / name / "records.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def assert_each_trial_is_recorded_once(desk: Desk, name: str, trials: int) -> None:
-    ends = [event["trial"] for event in events(desk, name) if event["event"] == "end"]
-    assert sorted(ends) == list(range(trials))
-    epochs = [(event["trial"], event["epoch"]) for event in events(desk, name) if event["event"] == "epoch"]
-    assert len(epochs) == len(set(epochs))
+def assert_whole(desk: Desk, name: str, trials: int) -> None:
+    """A finished search has each record once, and leaves nothing behind."""
+    folder = desk.folder / "results" / name
+    assert_each_trial_is_recorded_once(folder, trials)
+    assert_nothing_is_left(folder)
 
 
 def test_a_search_whose_driver_is_killed_goes_on_from_its_records(desk: Desk) -> None:
@@ -74,7 +44,7 @@ def test_a_search_whose_driver_is_killed_goes_on_from_its_records(desk: Desk) ->
 
     assert status == 0, output
     after = desk.records("killed")
-    assert_each_trial_is_recorded_once(desk, "killed", 5)
+    assert_whole(desk, "killed", 5)
     for number, record in before.trials.items():
         # What was recorded stays as it was: nothing is lost, nothing is trained again.
         assert after.trials[number].history[: len(record.history)] == record.history
@@ -120,7 +90,7 @@ def test_ctrl_c_stops_cleanly_and_leaves_a_leaderboard_and_a_search_to_resume(de
 
     status, output = desk.run("search.run", "--name", "stopped", "--resume")
     assert status == 0, output
-    assert_each_trial_is_recorded_once(desk, "stopped", 4)
+    assert_whole(desk, "stopped", 4)
 
 
 PLANNING = """
@@ -131,12 +101,6 @@ Path("planning").touch()
 time.sleep(WAIT_S)
 raise ValueError("not today")
 """
-
-
-def processes_of(session: int) -> list[str]:
-    """The command lines of all processes of a session."""
-    found = subprocess.run(["ps", "-s", str(session), "-o", "stat=,args="], capture_output=True, text=True)
-    return [line for line in found.stdout.splitlines() if not line.startswith("Z")]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -179,7 +143,7 @@ def test_a_worker_killed_in_the_middle_of_a_trial_is_retried_from_its_checkpoint
     trials = desk.records("lost").all()
     assert sum(record.retries for record in trials) == 1
     assert all(record.outcome in (Outcome.COMPLETE, Outcome.STOPPED) for record in trials)
-    assert_each_trial_is_recorded_once(desk, "lost", 2)
+    assert_whole(desk, "lost", 2)
 
 
 def test_a_trial_that_raises_is_recorded_with_its_traceback_and_the_search_goes_on(desk: Desk) -> None:
@@ -241,7 +205,7 @@ def test_a_worker_group_trains_a_trial_and_gives_its_resources_back_when_stopped
         *("--workers-per-trial", "2", "--cpus-per-trial", "1", "--reduction", "2", "--audit", "0"),
     )
     assert status == 0, output
-    assert_each_trial_is_recorded_once(desk, "groups", 3)
+    assert_whole(desk, "groups", 3)
     outcomes = [record.outcome for record in desk.records("groups").all()]
     assert Outcome.STOPPED in outcomes[:-1]  # and others ran after it, on the same two CPUs
 

@@ -87,6 +87,16 @@ def test_the_page_follows_the_records_until_the_search_ends(
     assert last == ("finished", 6)
 
 
+def test_a_follower_whose_driver_has_died_leaves_the_page_to_that_of_the_next_driver(
+    folder: SearchFolder, driven: Engine, pages: list[tuple[str, int]]
+) -> None:
+    with folder.held():
+        follow(folder, driver=os.getppid() + 1, sleep=Sleeper(iter(Workers(2).run(driven)), folder))
+    assert pages == []
+    follow(folder, driver=os.getppid() + 1, sleep=lambda pause_s: None)
+    assert [state for state, _ in pages] == ["cut off"]
+
+
 def test_the_page_follows_the_rematch_too(
     folder: SearchFolder, driven: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +219,8 @@ def test_one_process_begins_a_moment_after_the_first_result_and_ends_with_the_se
                 page.tick()
             assert len(started) == (second >= 5 + LEAST_S)
     (process,) = started
-    assert process.command[1:] == ["-m", "search.leaderboard", str(folder.path.resolve()), "--follow"]
+    path, driver = str(folder.path.resolve()), str(os.getpid())
+    assert process.command[1:] == ["-m", "search.leaderboard", path, "--follow", "--driver", driver]
     assert process.calls == ["terminate", "wait"]
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from search.engine import Engine
 from search.live import PIPED_EVERY_S
+from search.losses import Cause, Loss
 from search.progress import Progress, main_settings
 from search.trials import Outcome
 from spaces.space import Space
@@ -84,6 +85,20 @@ def test_the_line_says_in_plain_words_where_the_search_stands(
         f"8.0 epochs/min | about 1 min left | best 0.8000 (trial 0: plain_cnn, lr {rate:.3g}, "
         f"strength {strength:.3g})"
     )
+
+
+def test_a_trial_that_is_lost_and_starts_again_is_told_once(
+    driven: Engine, out: io.StringIO, clock: Clock
+) -> None:
+    progress = Progress(driven, piped(out), clock=clock)
+    begin(driven, 2)
+    driven.lost(1, Loss(Cause.NODE, "its machine was lost"))
+    progress.tick()
+    progress.tick()
+    assert out.getvalue() == "trial   1  starts again from its checkpoint: its machine was lost\n"
+    resumed = io.StringIO()
+    Progress(driven, piped(resumed), clock=clock).tick()
+    assert resumed.getvalue() == ""
 
 
 def test_there_is_no_time_left_before_anything_is_known_nor_when_all_is_done(

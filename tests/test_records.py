@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from search import records
-from search.records import RecordFile, Records, RecordsError
+from search.losses import Cause, Loss
+from search.records import NoRecordError, RecordFile, Records, RecordsError
 from search.trials import Epoch, Outcome, Trial
 from tests.simulated import epoch, trial
 
@@ -34,7 +35,7 @@ def a_search(path: Path, start: float = 1.0) -> RecordFile:
     file.epoch(epoch(0, 1, 1 / 3))
     file.trial(small(1))
     file.epoch(epoch(1, 1, math.nan))
-    file.retry(1)
+    file.retry(1, Loss(Cause.PROCESS, "its process died"))
     file.epoch(epoch(0, 2, 2 / 3))
     file.end(0, Outcome.COMPLETE)
     file.end(1, Outcome.FAILED, "ValueError: größer als 1", 'Traceback:\n  "x"\n\u2028 end')
@@ -162,7 +163,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
     before = file.path.read_bytes()
     write = os.write
     monkeypatch.setattr(os, "write", lambda fd, line: write(fd, line[:10]))
-    with pytest.raises(OSError, match="no room for another record"):
+    with pytest.raises(NoRecordError, match="No space left on device"):
         file.session()
     monkeypatch.undo()
     assert file.path.read_bytes() == before

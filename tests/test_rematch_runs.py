@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from search.losses import Cause, Loss
 from search.policy.asha import Decision
 from search.records import RecordFile, read
 from search.rematch.runs import ORIGIN, Rematch, contenders, runs_due, runs_of
@@ -107,7 +108,8 @@ def test_a_run_that_diverges_or_fails_is_not_repeated(tmp_path: Path) -> None:
     assert second
     assert match.report(epoch(first.number, 1, val_loss=math.nan)) is Decision.STOP
     assert match.report(epoch(first.number, 2)) is Decision.STOP
-    match.lost(second.number)
+    match.lost(second.number, Loss(Cause.NODE, "its machine was lost"))
+    assert match.ask() == second
     match.end(second.number, Outcome.FAILED, "no memory", "Traceback")
     match.end(second.number, Outcome.COMPLETE)
     assert match.finished

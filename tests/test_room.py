@@ -129,7 +129,8 @@ def test_when_all_nodes_are_gone_the_search_ends_after_a_minute_and_says_why() -
     names = fill(room)
     scene.nodes = (Node(0.5),)
     for name in names:
-        room.waits(name)
+        room.ended(name)  # lost: the first of them is asked for again
+    fill(room, runs=False)
     scene.pass_time(room, PATIENCE_S)
     assert not scene.stopped
     scene.pass_time(room, LOOK_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -22,7 +23,8 @@ _log = logging.getLogger(__name__)
 class Saver:
     """Saves a training's states in one file, each in place of the one before.
 
-    Where the storage fails, the training goes on, and its next state is saved later.
+    Where the storage fails, the training goes on, and its next state is saved later: it needs its state only
+    when it is cut off.
 
     Args:
         clock: Seconds, from any start.
@@ -32,6 +34,8 @@ class Saver:
         self._storage, self._name, self._clock = storage, name, clock
         self._due = -math.inf
         self._unsaved: Checkpoint | None = None
+        self.fault: str | None = None
+        """Why the last state that was to be saved is not, for people."""
 
     def offer(self, checkpoint: Checkpoint) -> None:
         """Saves a state, unless one has been saved a moment ago."""
@@ -47,8 +51,9 @@ class Saver:
         try:
             with self._storage.writing(self._name) as stream:
                 self._unsaved.write(stream)
-            self._unsaved = None
-        except OSError as fault:
+            self._unsaved, self.fault = None, None
+        except (OSError, RuntimeError) as fault:  # torch raises the latter where a disk is full
+            self.fault = f"{self._storage} on {socket.gethostname()}: {str(fault).splitlines()[0]}"
             _log.warning("%s cannot be saved in %s: %s", self._name, self._storage, fault)
         ended = self._clock()
         self._due = ended + (ended - started) / SHARE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import json
@@ -9,7 +10,7 @@ import math
 import socket
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import ray.train.torch
 import ray.tune
 import torch
 
+from spaces.errors import InputError
 from spaces.recipe import Recipe
 from trainables.answers import answers_name, packed
 from trainables.checkpoint import Checkpoint, CheckpointError, checkpoint_name
@@ -86,6 +88,11 @@ class Slot:
     """Ray's `accelerator_type`, where only that will do."""
 
 
+class PlaceError(Exception):
+    """What a trial works with is not to be had on its machine: pictures are gone, a module is not installed
+    there, or a disk is full. It says nothing about the trial's recipe."""
+
+
 def work(trial: dict[str, Any], place: Workplace, slot: Slot) -> None:
     """Trains one trial and reports over Ray; ends with a message that says how it ended.
 
@@ -101,6 +108,8 @@ def work(trial: dict[str, Any], place: Workplace, slot: Slot) -> None:
             context.report({"event": "begin", "trial": trial["number"]})
         outcome = _train(trial, place, slot, context)
         context.report({"event": "end", "trial": trial["number"], "outcome": outcome})
+    except PlaceError as fault:
+        context.lose(trial, fault)
     except Exception as fault:
         context.fail(trial, "out_of_memory" if is_out_of_memory(fault) else "failed", fault)
 
@@ -109,9 +118,11 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
     if torch.cuda.is_initialized():  # by an earlier trial of this process: its memory goes back first
         gc.collect()
         torch.cuda.empty_cache()
-    _import_once(place.imports)
+    with _at_hand():
+        _import_once(place.imports)
     recipe = Recipe.model_validate(trial["recipe"])
-    data = _open_once(place, recipe.geometry.size_px)
+    with _at_hand():
+        data = _open_once(place, recipe.geometry.size_px)
     saver = Saver(place.checkpoints, checkpoint_name(trial["number"]))
     runtime = Runtime(
         device=context.device,
@@ -136,14 +147,17 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
         }
 
     def report(metrics: dict[str, float], checkpoint: Checkpoint) -> None:
+        told = message(metrics)
         if context.rank == 0:
             # The trial's own recipe: another node may have the weights elsewhere.
             saver.offer(replace(checkpoint, recipe=trial["recipe"]))
-        context.report(message(metrics))
+            told["unsaved"] = saver.fault
+        context.report(told)
 
     resume = _checkpoint_of(place.checkpoints, trial)
     if resume is None:
-        recipe = _with_weights_here(recipe, place)
+        with _at_hand():
+            recipe = _with_weights_here(recipe, place)
     else:
         for metrics in resume.history:
             context.report(message(metrics))
@@ -155,8 +169,23 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
     if place.answers is not None and context.rank == 0:
         alone = replace(runtime, world_size=1)
         found = log_probabilities(model, recipe, data.part("selection"), runtime=alone)
-        _write_patiently(place.answers, answers_name(trial["number"]), packed(found))
+        with _at_hand():
+            _write_patiently(place.answers, answers_name(trial["number"]), packed(found))
     return "complete"
+
+
+@contextlib.contextmanager
+def _at_hand() -> Iterator[None]:
+    """What goes wrong in this block, with pictures, modules or files, is no fault of the trial's recipe.
+
+    Raises:
+        PlaceError: Something did.
+    """
+    try:
+        yield
+    except (InputError, OSError) as fault:
+        named = "" if isinstance(fault, InputError) else f"{type(fault).__name__}: "
+        raise PlaceError(f"{named}{fault} (on {socket.gethostname()})") from fault
 
 
 def _checkpoint_of(states: Storage, trial: dict[str, Any]) -> Checkpoint | None:
@@ -241,6 +270,12 @@ class _Context:
             ray.tune.report(payload)
         else:
             ray.train.report(payload)
+
+    def lose(self, trial: dict[str, Any], fault: PlaceError) -> None:
+        if self.world_size > 1:
+            raise fault  # as in `fail`
+        details = "".join(traceback.format_exception(fault))
+        self.report({"event": "lost", "trial": trial["number"], "words": str(fault), "details": details})
 
     def fail(self, trial: dict[str, Any], outcome: str, fault: BaseException) -> None:
         if self.world_size > 1:

@@ -27,9 +27,10 @@ from rich.console import Console
 
 from search.pictures import ready_pictures
 from search.records import FILE, RecordFile
+from search.scratch import scratch
 from search.settings import Settings
 from search.trials import Epoch, Trial
-from search.tune.cluster import connect
+from search.tune.cluster import Cluster, connect
 from search.tune.resources import share
 from search.tune.trial import in_ray
 from spaces.recipe import Recipe
@@ -46,14 +47,19 @@ EPOCH = "training_iteration"
 def search(settings: Settings, folder: Path) -> None:
     """Searches until Ctrl-C, and leaves the records in a new folder."""
     getattr(class_cache, "DEFAULT_ENV_VARS", {}).clear()  # as search/tune/driver.py: quicker first trials
-    cluster = connect(settings.ray, worker_groups=False)
+    with scratch() as temporary:
+        _search(settings, folder, connect(settings.ray, worker_groups=False, folder=temporary))
+        ray.shutdown()
+
+
+def _search(settings: Settings, folder: Path, cluster: Cluster) -> None:
     resources = share(cluster, settings)
     assert settings.space is not None
     space = load_space(settings.space)
     source, prepared = ready_pictures(settings, size_px=space.sizes_px()[0], console=Console(quiet=True))
     best = {"metric": settings.metric, "mode": "max"}
     folder.mkdir(parents=True)
-    with contextlib.closing(RecordFile(folder / FILE)) as file, tempfile.TemporaryDirectory() as scratch:
+    with contextlib.closing(RecordFile(folder / FILE)) as file, tempfile.TemporaryDirectory() as tuned:
         file.session()
         trainable = tune.with_parameters(
             trained,
@@ -79,7 +85,7 @@ def search(settings: Settings, folder: Path) -> None:
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
-                storage_path=scratch, verbose=0, callbacks=[Recorder(file, space, settings)]
+                storage_path=tuned, verbose=0, callbacks=[Recorder(file, space, settings)]
             ),
         ).fit()
     ray.shutdown()

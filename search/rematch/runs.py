@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from search.losses import Loss
 from search.policy.asha import Decision
 from search.records import RecordFile, Records
 from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord, diverged, ranked
@@ -124,7 +125,10 @@ class Rematch:
         return not self.lacking() and all(run.outcome for run in self.due)
 
     def ask(self) -> Trial | None:
-        """The next run: first those that were cut off; None when no more begins."""
+        """The next run: first those that were cut off or lost; None when no more begins, or none can be
+        trained."""
+        if self._file.records.trouble:
+            return None
         if self._unfinished:
             return self._unfinished.popleft()
         lacking = self.lacking()
@@ -164,6 +168,13 @@ class Rematch:
             self._file.end(trial, outcome, error, traceback)
             self._ended(trial)
 
-    def lost(self, trial: int) -> None:
-        """Records that a run's process was lost and that it starts again from its checkpoint."""
-        self._file.retry(trial)
+    def lost(self, trial: int, loss: Loss) -> None:
+        """Records that a run was lost, as `Engine.lost` does."""
+        record = self._file.records.trials[trial]
+        if record.outcome is not None:
+            return
+        if not record.may_restart(loss.cause):
+            self.end(trial, Outcome.FAILED, loss.given_up, loss.details)
+        else:
+            self._file.retry(trial, loss)
+            self._unfinished.append(record.trial)

@@ -88,7 +88,11 @@ def trial_yaml(record: TrialRecord, search: str) -> str:
 def trial_lines(record: TrialRecord, search: str) -> list[str]:
     """The lines of `trial_yaml`."""
     trial = record.trial
-    retried = f", started again {text.count(record.retries, 'time')}" if record.retries else ""
+    retried = ""
+    if record.retries:
+        retried = (
+            f", started again {text.count(record.retries, 'time')}, the last time because {record.lost_by}"
+        )
     given = f", {trial.source}" if trial.source else ""
     about = f"# {' '.join(f'trial {trial.number} of {search}{given}{retried}'.split())}"
     lines = [about, f"epochs: {trial.epochs}", f"seed: {trial.seed}", "recipe:"]

@@ -48,8 +48,6 @@ class Cluster:
     """Whether it was there before, with other machines perhaps, now or later."""
     to_come: tuple[NodeType, ...] = ()
     """What its autoscaler may add; empty where it has none."""
-    folder: Path | None = None
-    """Of a Ray that was started here: it goes when that has ended."""
 
     @property
     def cpus(self) -> float:
@@ -92,7 +90,7 @@ def cluster_at(address: str) -> str | None:
     return named or (_started_here() if address == "auto" else None)
 
 
-def connect(address: str, *, worker_groups: bool) -> Cluster:
+def connect(address: str, *, worker_groups: bool, folder: Path) -> Cluster:
     """Connects this process to Ray, until `ray.shutdown`.
 
     Args:
@@ -101,13 +99,14 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
             is joined.
         worker_groups: Whether trials start worker groups. Ray Train returns a stopped group's resources
             with the help of the dashboard's process, so a Ray started here then has one.
+        folder: For what a Ray that is started here writes; see `start_private`.
 
     Raises:
         ClusterError: The address does not answer.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    joined, folder = cluster_at(address), None
+    joined = cluster_at(address)
     if joined:
         secure_token()
         try:
@@ -122,18 +121,22 @@ def connect(address: str, *, worker_groups: bool) -> Cluster:
         cpus = os.cpu_count() or 1
         beforehand = not worker_groups and cpus <= MOST_PROCESSES
         with _environment(QUICK_START | (_processes_beforehand(cpus) if beforehand else {})):
-            folder = start_private(
-                include_dashboard=worker_groups,
-                object_store_memory=OBJECT_STORE_BYTES,
-                # The helper of a worker group that returns its resources asks for "the" cluster, and with
-                # another Ray on this machine it would ask the wrong one.
-                runtime_env={"worker_process_setup_hook": _know_own_cluster} if worker_groups else None,
-                **quiet,
-            )
+            try:
+                start_private(
+                    folder,
+                    include_dashboard=worker_groups,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    # The helper of a worker group that returns its resources asks for "the" cluster, and with
+                    # another Ray on this machine it would ask the wrong one.
+                    runtime_env={"worker_process_setup_hook": _know_own_cluster} if worker_groups else None,
+                    **quiet,
+                )
+            except Exception as fault:  # Ray raises nothing more special
+                raise ClusterError(f"Ray cannot be started on this machine: {fault}") from fault
     nodes = nodes_alive()
     types = sorted(name for name in ray.cluster_resources() if name.startswith(GPU_TYPE))
     to_come = node_types() if joined else ()
-    cluster = Cluster("", nodes, tuple(types), joined=bool(joined), to_come=to_come, folder=folder)
+    cluster = Cluster("", nodes, tuple(types), joined=bool(joined), to_come=to_come)
     where = ray.get_runtime_context().gcs_address
     verb = "joined the Ray cluster at" if joined else "started Ray on this machine,"
     return replace(cluster, description=f"{verb} {where}: {size_of(nodes)}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import logging
-import shutil
 
 import ray
 
+from search.scratch import scratch
 from search.settings import Settings
 from search.tune.cluster import Cluster, connect
 
@@ -19,8 +20,12 @@ class Connection:
         logging.getLogger("ray").setLevel(logging.ERROR)  # it would say that this is not the main thread
         # Linux ends Ray's processes together with the thread that started them: it lives until `close`.
         self._thread = concurrent.futures.ThreadPoolExecutor(1)
+        self._left = contextlib.ExitStack()
         self._cluster = self._thread.submit(
-            connect, settings.ray, worker_groups=settings.workers_per_trial > 1
+            connect,
+            settings.ray,
+            worker_groups=settings.workers_per_trial > 1,
+            folder=self._left.enter_context(scratch()),
         )
 
     def cluster(self) -> Cluster:
@@ -35,6 +40,5 @@ class Connection:
         """Leaves Ray, and ends it where it was started here."""
         concurrent.futures.wait([self._cluster])
         ray.shutdown()
-        if self._cluster.exception() is None and (folder := self._cluster.result().folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        self._left.close()
         self._thread.shutdown()

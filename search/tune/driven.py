@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from search.losses import Loss
 from search.policy.asha import Decision
 from search.trials import Epoch, Outcome, Trial
 
@@ -12,7 +13,7 @@ class Driven(Protocol):
     """Hands out trainings, and hears what becomes of each: a search's `Engine`, or its `Rematch`."""
 
     def ask(self) -> Trial | None:
-        """The next training; None when no more begins."""
+        """The next training; None when no more begins, unless one that runs is lost."""
 
     def report(self, epoch: Epoch) -> Decision:
         """A training's epoch; on STOP it has ended."""
@@ -22,5 +23,5 @@ class Driven(Protocol):
     ) -> None:
         """How a training ended."""
 
-    def lost(self, trial: int) -> None:
-        """A training's process was lost; it starts again from its checkpoint."""
+    def lost(self, trial: int, loss: Loss) -> None:
+        """A training was lost: `ask` hands it out again, unless it has been lost too often."""

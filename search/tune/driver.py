@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ import ray
 from ray import tune
 from ray.tune.execution import class_cache
 
+from search.scratch import scratch
 from search.tune.driven import Driven
 from search.tune.nodes import NodeType
 from search.tune.resources import Resources
@@ -23,11 +23,9 @@ from search.tune.scheduler import TrialScheduler
 from search.tune.searcher import TrialSearcher
 from search.tune.trial import in_ray, run_trial
 from search.tune.watch import StopAll, Watch
+from spaces.errors import InputError
 from trainables.models.weights import weights_file
 from trainables.worker import Slot, Weights, Workplace
-
-MAX_LOSSES = 3
-"""How often a trial is started again after its process or machine was lost."""
 
 _ENVIRONMENT = {
     # What a trial's own process needs no more: the records replace Tune's loggers and state.
@@ -102,27 +100,27 @@ def run(driven: Driven, venue: Venue, *, tick: Callable[[], None]) -> None:
         tick()
         room.tick()
 
-    with (
-        tempfile.TemporaryDirectory(prefix="classifier-search-") as scratch,
-        contextlib.closing(room),
-    ):
-        tune.Tuner(
+    with scratch() as folder, contextlib.closing(room):
+        tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=TrialSearcher(driven, room),
-                scheduler=TrialScheduler(driven),
+                scheduler=TrialScheduler(driven, venue.told),
                 num_samples=-1,  # until the searcher says that it has finished
                 reuse_actors=venue.resources.workers == 1,
             ),
             run_config=tune.RunConfig(
                 name="search",
-                storage_path=scratch,
+                storage_path=str(folder),
                 stop=venue.stop,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=MAX_LOSSES),
                 callbacks=[Watch(driven, room, silence_s=venue.silence_s, tick=both)],
             ),
-        ).fit()
+        )
+        try:
+            tuner.fit()
+        except tune.TuneError as fault:
+            raise _origin(fault) from None
 
 
 def _request(config: dict[str, Any], workers: int) -> tune.PlacementGroupFactory:
@@ -133,3 +131,11 @@ def _request(config: dict[str, Any], workers: int) -> tune.PlacementGroupFactory
     """
     mine = in_ray(Slot(**config["slot"])) if workers == 1 else {"node:__internal_head__": 0.001}
     return tune.PlacementGroupFactory([mine])
+
+
+def _origin(fault: BaseException) -> BaseException:
+    """What went wrong in the driver's own parts, which Tune wraps: those for people are told to them."""
+    found: BaseException | None = fault
+    while found is not None and not isinstance(found, InputError):
+        found = found.__cause__ or found.__context__
+    return found or fault

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,25 +22,17 @@ _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 there. Processes read it when they import Ray, this one has."""
 
 
-def start_private(**options: Any) -> Path:
+def start_private(folder: Path, **options: Any) -> None:
     """Starts a Ray on this machine and connects this process to it, until `ray.shutdown`.
 
     Args:
+        folder: For its sockets, logs and spilled objects. Ray's own folder, in it, is open to everybody, so
+            it must be closed. Its path is short, for a socket's has at most 107 characters.
         options: For `ray.init`.
-
-    Returns:
-        Its folder, to be deleted when it has ended.
     """
     secure_token()
-    # Short, for a socket's path has at most 107 characters. Ray's own folder, in it, is open to everybody.
-    folder = Path(tempfile.mkdtemp(prefix="cs-", dir=os.environ.get("RAY_TMPDIR", "/tmp")))
-    try:
-        with _on_loopback():
-            ray.init(address="local", _temp_dir=str(folder / "r"), **options)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return folder
+    with _on_loopback():
+        ray.init(address="local", _temp_dir=str(folder / "r"), **options)
 
 
 def secure_token() -> None:

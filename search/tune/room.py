@@ -100,11 +100,6 @@ class Room:
         if trial_id in self._trials:
             self._trials[trial_id].runs = True
 
-    def waits(self, trial_id: str) -> None:
-        """A trial was lost, and waits again."""
-        if trial_id in self._trials:
-            self._trials[trial_id].runs = False
-
     def ended(self, trial_id: str) -> None:
         """A trial needs nothing more."""
         self._trials.pop(trial_id, None)

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
 
+from search.losses import Cause, Loss
 from search.policy.asha import Decision
 from search.trials import Epoch, Outcome
+from search.tune.draining import Draining
 from search.tune.driven import Driven
 from search.tune.unsaved import Unsaved
 
 
 class TrialScheduler(Unsaved, FIFOScheduler):
-    """Passes every message of a trial on to where it is recorded and decided on."""
+    """Passes every message of a trial on to where it is recorded and decided on.
 
-    def __init__(self, driven: Driven) -> None:
+    Args:
+        say: Hears sentences for people.
+    """
+
+    def __init__(self, driven: Driven, say: Callable[[str], None]) -> None:
         super().__init__()
-        self._driven = driven
+        self._driven, self._say = driven, say
+        self._said: set[str] = set()
+        self._draining = Draining()
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         """CONTINUE or STOP, after one message of `trainables.worker`."""
@@ -32,5 +40,20 @@ class TrialScheduler(Unsaved, FIFOScheduler):
             outcome = Outcome(message.pop("outcome"))
             self._driven.end(message.pop("trial"), outcome, **message)
             return self.CONTINUE  # the trial's function returns by itself
-        decision = self._driven.report(Epoch(**message, time=time.time()))
-        return self.STOP if decision is Decision.STOP else self.CONTINUE
+        if event == "lost":
+            self._driven.lost(message.pop("trial"), Loss(Cause.PLACE, **message))
+            return self.CONTINUE
+        self._tell_of(message.pop("unsaved", None))
+        decision = self._driven.report(Epoch(**message))
+        if decision is Decision.STOP:
+            return self.STOP
+        self._draining.leave(trial)
+        return self.CONTINUE
+
+    def _tell_of(self, unsaved: str | None) -> None:
+        if unsaved and unsaved not in self._said:
+            self._said.add(unsaved)
+            self._say(
+                f"A checkpoint could not be saved ({unsaved}). Trials go on; one that is cut off starts from "
+                "the last that could, or anew."
+            )

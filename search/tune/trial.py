@@ -15,7 +15,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from search.tune.nodes import GPU_TYPE
 from trainables.process import keep_freed_memory
-from trainables.worker import Slot, Workplace, work
+from trainables.worker import PlaceError, Slot, Workplace, work
 
 keep_freed_memory()  # here, for Tune runs trials in threads, and they take their memory as it is set before
 
@@ -53,7 +53,7 @@ def run_trial(config: dict[str, Any], *, place: Workplace, workers: int) -> None
         trainer.fit()
     except ray.train.WorkerGroupError as fault:
         if _is_a_loss(fault):
-            raise  # Tune starts the trial again, from its checkpoint
+            raise  # what is lost starts again, from its checkpoint
         ray.tune.report({"message": json.dumps(_failure(trial["number"], fault))})
 
 
@@ -71,11 +71,13 @@ def _is_a_loss(fault: ray.train.WorkerGroupError) -> bool:
 
 def _failure(number: int, fault: ray.train.WorkerGroupError) -> dict[str, Any]:
     error = next(iter(fault.worker_failures.values()))
-    out_of_memory = "OutOfMemoryError" in str(error)
+    words, details = str(error).strip().splitlines()[-1], "".join(traceback.format_exception(error))
+    if PlaceError.__name__ in str(error):
+        return {"event": "lost", "trial": number, "words": words, "details": details}
     return {
         "event": "end",
         "trial": number,
-        "outcome": "out_of_memory" if out_of_memory else "failed",
-        "error": str(error).strip().splitlines()[-1],
-        "traceback": "".join(traceback.format_exception(error)),
+        "outcome": "out_of_memory" if "OutOfMemoryError" in str(error) else "failed",
+        "error": words,
+        "traceback": details,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -13,6 +12,7 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from search.trials import Outcome
 from search.tune.driven import Driven
+from search.tune.lost import loss_of
 from search.tune.room import Room
 from search.tune.unsaved import Unsaved
 
@@ -56,19 +56,11 @@ class Watch(Unsaved, Callback):
         """A trial has ended."""
         self._heard.pop(trial.trial_id, None)
 
-    def on_trial_recover(
-        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
-    ) -> None:
-        """A trial's process was lost, and Tune starts it again."""
-        self._heard.pop(trial.trial_id, None)
-        self._room.waits(trial.trial_id)
-        self._driven.lost(_number(trial))
-
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        """A trial's process was lost for the last time, or Tune could not start it."""
+        """A trial's process was lost, or Tune could not start it. Where it starts again, then as a new trial
+        of Tune's: that would count the loss of a machine as a failure."""
         self._heard.pop(trial.trial_id, None)
-        text = _error_text(trial)
-        self._driven.end(_number(trial), Outcome.FAILED, text.splitlines()[-1], text)
+        self._driven.lost(number_of(trial), loss_of(trial))
 
     def _begins(self, trial: TuneTrial) -> None:
         self._heard[trial.trial_id] = trial, time.monotonic()
@@ -76,10 +68,11 @@ class Watch(Unsaved, Callback):
 
     def _kill(self, trial: TuneTrial) -> None:
         self._driven.end(
-            _number(trial), Outcome.TIMED_OUT, f"no report for {self._silence_s:g} s; its process was killed"
+            number_of(trial),
+            Outcome.TIMED_OUT,
+            f"no report for {self._silence_s:g} s; its process was killed",
         )
         self._heard.pop(trial.trial_id, None)
-        trial.max_failures = 0  # it would hang again
         actor = trial.temporary_state.ray_actor
         if actor is not None:
             ray.kill(actor)
@@ -104,12 +97,6 @@ class StopAll(Stopper):
         return self.stopped
 
 
-def _number(trial: TuneTrial) -> int:
+def number_of(trial: TuneTrial) -> int:
+    """Our number of a trial of Tune's."""
     return int(trial.config["trial"]["number"])
-
-
-def _error_text(trial: TuneTrial) -> str:
-    """What Tune noted of the last failure."""
-    file = Path(trial.error_file) if trial.error_file else None
-    text = file.read_text(errors="replace").strip() if file and file.exists() else ""
-    return text or "the trial's process was lost"
