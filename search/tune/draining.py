@@ -15,8 +15,8 @@ EVERY_S = 1.0
 class Draining:
     """Has trials leave machines that are being drained, where Ray itself starts nothing more.
 
-    A trial leaves when it has just reported, and mostly just saved its state. Its
-    process is ended, which `loss_of` then knows by its machine, and it starts again elsewhere.
+    A trial leaves when it has just reported, and mostly just saved its state. Its process is ended, which
+    `loss_of` then knows by its machine, and it starts again elsewhere.
     """
 
     def __init__(self) -> None:
