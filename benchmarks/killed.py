@@ -10,9 +10,9 @@ search has ended another one begins, until so many drivers were killed.
 
 Nothing but the driver is killed: Ray's processes have to find out by themselves, and some take a minute. What
 is checked after each kill: the records begin with all whole lines that were there before. At the end of each
-search: no process of any of its drivers is left, no temporary file and no checkpoint; each trial is there
-once, with one end, and each epoch once; recipes are those of the undisturbed search, and every epoch that
-both have has the very same scores. Trials are suggested at random, and two run at a time.
+search: no process of any of its drivers is left, no temporary file, no further checkpoint; each trial is
+there once, with one end, and each epoch once; recipes are those of the undisturbed search, and every epoch
+that both have has the very same scores. Trials are suggested at random, and two run at a time.
 """
 
 from __future__ import annotations
@@ -221,9 +221,8 @@ def compare(desk: Desk, name: str, story: Story) -> None:
             story.epochs_compared += 1
     manifest = json.loads((desk.path(name) / "manifest.json").read_text())
     require((manifest["state"], manifest["trials"]) == ("finished", desk.trials), f"{name}: {manifest}")
-    checkpoints = desk.path(name) / "checkpoints"
-    left = sorted(checkpoints.iterdir()) if checkpoints.exists() else []
-    require(not left, f"{name}: checkpoints of trials that have ended: {left}")
+    kept, wanted = (sorted(desk.path(each).glob("checkpoints/*")) for each in (name, "undisturbed"))
+    require(len(kept) == len(wanted), f"{name}: checkpoints that are needed no more: {kept}")
 
 
 def told(desk: Desk, name: str) -> dict[str, dict[Any, Any]]:
@@ -273,7 +272,7 @@ def main() -> None:
     if story.without_ray:
         print(f"{story.without_ray} drivers ended by themselves, for Ray did not start in time.")
     print(f"{story.epochs_compared} epochs have the scores of the undisturbed search.")
-    print("No record lost, doubled or changed; no process, temporary file or checkpoint left.")
+    print("No record lost, doubled or changed; no process, temporary file or further checkpoint left.")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ from typing import Any
 from ray._private.state import GlobalState
 from ray._raylet import GcsClientOptions
 
+from search.folder import SearchFolder
 from search.scratch import folders
+from search.trials import ranked
+from trainables.checkpoint import checkpoint_name
 
 
 def events(folder: Path) -> list[dict[str, Any]]:
@@ -41,8 +44,11 @@ def assert_nothing_is_left(folder: Path, *, session: int | None = None, address:
         address: Of the cluster that it had joined.
     """
     assert not [path for path in folder.parent.parent.rglob("*.partial") if path.exists()]
-    checkpoints = folder / "checkpoints"
-    assert not checkpoints.exists() or not list(checkpoints.iterdir())
+    search = SearchFolder(folder)
+    settings = search.settings()
+    best = ranked(search.records().all(), settings.scored_by)[: settings.keep_checkpoints]
+    kept = {path.name for path in search.checkpoints.iterdir()} if search.checkpoints.exists() else set()
+    assert kept <= {checkpoint_name(record.number) for record in best}
     assert folders() == []
     if session is not None:
         assert processes_of(session) == []
