@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from search import evaluate, export, leaderboard, predict, preview, retrain, run, track, train
+from search import evaluate, export, fetch, leaderboard, predict, preview, retrain, run, track, train
 from search import list as listing
 from search.command_line import CommandLine, near_options
 from search.compare import __main__ as compare
 
-MODULES = [run, train, preview, retrain, predict, evaluate, export, leaderboard, listing, track, compare]
+MODULES = [
+    *(run, train, preview, retrain, predict, evaluate),
+    *(export, fetch, leaderboard, listing, track, compare),
+]
 
 
 def refused(main: Any, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
