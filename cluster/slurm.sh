@@ -49,7 +49,7 @@ until ray health-check --address="$address" 2>/dev/null; do
 done
 if [ "$SLURM_NNODES" -gt 1 ]; then
     others=$((SLURM_NNODES - 1))
-    "${step[@]}" --nodes=$others --ntasks=$others --exclude="$SLURMD_NODENAME" \
+    "${step[@]}" --nodes="$others" --ntasks="$others" --exclude="$SLURMD_NODENAME" \
         bash -c "$start" ray --address="$address" &
 fi
 python - "$address" "$SLURM_NNODES" <<'PYTHON'
@@ -78,6 +78,10 @@ trap - TERM USR1
 
 for each in $(jobs -p); do kill "$each" 2>/dev/null || true; done
 wait
-"${step[@]}" --nodes="$SLURM_NNODES" --ntasks="$SLURM_NNODES" rm -rf "$RAY_TMPDIR" || true
+rm -rf "$RAY_TMPDIR"
+if [ "$SLURM_NNODES" -gt 1 ]; then  # on a lost node it would wait for ever
+    timeout 60 "${step[@]}" --nodes="$others" --ntasks="$others" --exclude="$SLURMD_NODENAME" \
+        rm -rf "$RAY_TMPDIR" || true
+fi
 if [ -n "$again" ]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit "$status"
