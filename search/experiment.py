@@ -37,7 +37,7 @@ from search.rematch.shown import outcome
 from search.report.text import count
 from search.results import Finished, write_results
 from search.settings import Settings
-from search.states import States
+from search.states import States, take_along
 from search.tracking.beside import tracked
 from search.tune.connection import Connection
 from search.tune.driver import StopAll, Venue, carried, run
@@ -143,6 +143,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owne
             owner = owner or stack.enter_context(owned(settings.home, terminal.print))
             mirror = Mirror(folder, settings.home, owner, told=terminal.print, superseded=stop.stop)
             delete = stack.enter_context(mirror).delete
+            take_along(folder, home)
             terminal.print(escape(f"All that is needed to go on is kept in {home}, too."))
         room = size(plan.disk.at_most(resources.concurrency))
         terminal.print(escape(f"At so many trials at a time their states take at most {room} in {home}."))

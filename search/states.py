@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 
-from search.folder import CHECKPOINTS
+from search.folder import CHECKPOINTS, SearchFolder
 from search.trials import Metric, TrialRecord, ranked
 from trainables.checkpoint import checkpoint_name
-from trainables.storage import Storage
+from trainables.storage import Storage, StorageError
 
 
 class States:
@@ -63,3 +63,25 @@ def delete_all(states: Storage, delete: Callable[[str], None]) -> None:
         for name in states.files():
             delete(name)
         states.delete_empty()
+
+
+def take_along(folder: SearchFolder, home: Storage) -> None:
+    """Moves to the storage what trials have stored in the folder: a search may get its storage later.
+
+    Raises:
+        StorageError: It fails.
+    """
+    rematch = folder.rematch.name
+    try:
+        for below in (CHECKPOINTS, f"{rematch}/{CHECKPOINTS}"):
+            here = Storage.of(folder.path) / below
+            for name in here.files():
+                (home / below).write(name, here.read(name))
+                here.delete(name)
+            here.delete_empty()
+        answers, there = Storage.of(folder.rematch), (home / rematch).files()
+        for name in answers.files():
+            if name not in there:
+                (home / rematch).write(name, answers.read(name))
+    except OSError as fault:
+        raise StorageError(f"{home} cannot be used: {fault}.") from fault

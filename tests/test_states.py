@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from search.folder import CHECKPOINTS
-from search.states import States
+from search.states import States, take_along
 from search.trials import METRICS, Outcome, TrialRecord, ranked
 from tests.simulated import record, trial
+from tests.stored import begun
 from trainables.checkpoint import checkpoint_name
 from trainables.storage import Storage
 
@@ -67,6 +68,26 @@ def test_a_resume_goes_on_with_the_best_of_before(home: Storage) -> None:
     for one in records[20:]:
         again.ended(one)
     assert there(home) == {one.number for one in ranked(records, ACCURACY)[:4]}
+
+
+def test_a_search_that_gets_a_storage_later_takes_its_states_and_answers_there(
+    home: Storage, tmp_path: Path
+) -> None:
+    folder = begun(tmp_path / "results" / "mine")
+    local = Storage.of(folder.path)
+    answers, states = (
+        ("rematch/run-0.npz", "rematch/run-1.npz"),
+        ("checkpoints/a.pt", "rematch/checkpoints/b.pt"),
+    )
+    for name in (*answers, *states):
+        local.write(name, name.encode())
+    home.write(answers[0], b"answered there")
+    take_along(folder, home)
+    assert home.files().keys() == {*answers, *states}
+    assert home.read(answers[0]) == b"answered there"
+    assert home.read(states[1]) == states[1].encode()
+    assert {name for name in local.files() if "/" in name} == set(answers)
+    take_along(folder, home)
 
 
 def test_at_the_end_nothing_else_is_left(home: Storage) -> None:
