@@ -59,6 +59,7 @@ from search.tune.cluster import connect
 from search.tune.resources import Resources
 from search.tune.watch import StopAll
 from spaces.space_files import load_space
+from trainables.storage import Storage
 from trainables.worker import Slot, Workplace
 
 REPORTS = 4
@@ -190,7 +191,7 @@ def driven(address: str, *, sampler: str, trials: int, slots: int, seconds: floa
         file.session()
         engine = engine_of(file, sampler, trials, stops, lambda trial: run.samples.append(Sample.now()))
         progress = stack.enter_context(Progress(engine, Console(file=io.StringIO())))
-        place = Workplace(None, pd.DataFrame(), str(folder), str(folder), (), workers=1)
+        place = Workplace(None, pd.DataFrame(), str(folder), Storage.of(folder), (), workers=1)
         venue = driver.Venue(
             place,
             Resources(slots, Slot(1.0)),
