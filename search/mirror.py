@@ -7,12 +7,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from search.folder import SearchFolder
+from search.folder import CHECKPOINTS, SearchFolder
 from search.owner import Owner
 from trainables.saving import SHARE
-from trainables.storage import Storage
+from trainables.storage import Storage, is_partial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,6 +109,8 @@ class Mirror:
             self._told(f"Another process drives this search now, from {self._home}. This one stops.")
             self._superseded()
             return
+        if not self._copied:
+            self._sweep()
         needless = list(self._needless)  # before the records are read, which say why
         for path in (self._folder.manifest_file, self._folder.rematch_file):
             if not path.exists() and (not self._copied or path.name in self._copied):
@@ -123,6 +126,13 @@ class Mirror:
             for name in needless:
                 self._home.delete(name)
                 self._needless.remove(name)
+
+    def _sweep(self) -> None:
+        """Deletes what a driver that was killed had begun to write; states are deleted when all trials have ended."""
+        for name in self._home.files():
+            path = PurePosixPath(name)
+            if is_partial(path.name) and CHECKPOINTS not in path.parts:
+                self._home.delete(name)
 
     def _put(self, name: str, stamp: Stamp) -> None:
         started = self._clock()

@@ -115,6 +115,18 @@ def test_a_search_that_has_tried_nothing_leaves_nothing(folder: SearchFolder, ho
     assert set(home.files()) == {NOTE}
 
 
+def test_what_a_killed_driver_had_begun_to_write_goes(
+    folder: SearchFolder, home: Storage, watched: Watched
+) -> None:
+    for name in (".records.jsonl.7-ab.partial", "rematch/.run-0.npz.7-ab.partial"):
+        home.write(name, b"half")
+    home.write("checkpoints/.trial-00001.pt.9-ab.partial", b"perhaps being written")
+    watched.level()
+    assert [name for name in home.files() if name.endswith(".partial")] == [
+        "checkpoints/.trial-00001.pt.9-ab.partial"
+    ]
+
+
 def test_what_went_when_the_search_went_on_goes_there_too(
     folder: SearchFolder, home: Storage, watched: Watched
 ) -> None:

@@ -23,6 +23,8 @@ HOW = {
     "the machine's service account",
 }
 """Where credentials are looked for, by scheme."""
+PARTIAL = ".partial"
+"""What files are called in the end, as long as they are not whole."""
 GS_RETRIES = "retry_limit_seconds"
 """Of a gs:// URI: Google's client would try for 15 minutes, and all that while nothing is told."""
 
@@ -138,7 +140,7 @@ class Storage:
         if self.is_local:  # an object appears when it is whole; a file is given its name when it is
             folder, _, last = path.rpartition("/")
             files.create_dir(folder, recursive=True)
-            target = f"{folder}/.{last}.{os.getpid()}-{uuid4().hex[:8]}.partial"
+            target = f"{folder}/.{last}.{os.getpid()}-{uuid4().hex[:8]}{PARTIAL}"
         try:
             with files.open_output_stream(target, compression=None) as stream:
                 yield stream
@@ -192,6 +194,11 @@ class Storage:
         """The file system, and the path of a file or, without a name, of the folder itself."""
         files, root = _opened(self.root)
         return files, "/".join(part for part in (root.rstrip("/"), self.below, name) if part)
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file of this name is one that was being written."""
+    return name.startswith(".") and name.endswith(PARTIAL)
 
 
 @functools.cache
