@@ -128,7 +128,7 @@ class Mirror:
                 self._needless.remove(name)
 
     def _sweep(self) -> None:
-        """Deletes what a driver that was killed had begun to write; states are deleted when all trials have ended."""
+        """Deletes what a killed driver had begun to write; states are deleted when all trials have ended."""
         for name in self._home.files():
             path = PurePosixPath(name)
             if is_partial(path.name) and CHECKPOINTS not in path.parts:
