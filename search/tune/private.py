@@ -41,7 +41,7 @@ def secure_token() -> None:
     file = Path(given) if given else Path.home() / ".ray" / "auth_token"
     with contextlib.suppress(
         OSError
-    ):  # of another user, or on a disk that is not written to: as Ray finds it
+    ):  # another user's, or on a disk that cannot be written to: left as it is
         file.parent.mkdir(mode=0o700, exist_ok=True)
         try:
             made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
