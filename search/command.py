@@ -75,9 +75,8 @@ def guarded(command: Callable[[], int]) -> int:
         if fault.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = fault.filename or "A file"
-        errors.print(
-            f"[bold red]error:[/] {escape(str(where))} cannot be written: {fault.strerror}. Make room."
-        )
+        message = f"{where} cannot be written: {fault.strerror}. Make room, and try again."
+        errors.print(f"[bold red]error:[/] {escape(message)}")
     except KeyboardInterrupt as stop:
         errors.print("; ".join(["interrupted", *map(escape, stop.args)]))
         return INTERRUPTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import io
 import json
 import os
@@ -136,6 +137,17 @@ def test_a_program_that_uses_this_package_keeps_its_own_ctrl_c(tmp_path: Path) -
         timeout=60,
     )
     assert (found.stdout, found.stderr) == ("True\n", "")
+
+
+def test_a_full_disk_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", "results/mine/leaderboard.html")
+
+    assert guarded(command) == 2
+    assert capsys.readouterr().err == (
+        "error: results/mine/leaderboard.html cannot be written: No space left on device. Make room, and try "
+        "again.\n"
+    )
 
 
 def test_ctrl_c_says_how_to_go_on_where_there_is_something_to_go_on_with(

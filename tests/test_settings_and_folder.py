@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,6 +208,37 @@ def test_a_folder_can_be_made_once(tmp_path: Path) -> None:
     SearchFolder.create(tmp_path / "deep" / "mine")
     with pytest.raises(FolderError, match="nothing was changed"):
         SearchFolder.create(tmp_path / "deep" / "mine")
+
+
+def test_a_folder_in_which_a_driver_died_before_there_was_anything_to_resume_is_taken_over(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mine"
+
+    def die(folder: SearchFolder) -> None:
+        folder.split_file.write_text("half")
+        shutil.copytree(path, tmp_path / "died")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), SearchFolder.created(path) as folder:
+        die(folder)
+    assert not path.exists()
+    with SearchFolder.created(tmp_path / "died") as folder:
+        assert folder.path == tmp_path / "died"
+        with pytest.raises(FolderError, match="another process is running this search"):
+            SearchFolder.created(tmp_path / "died").__enter__()
+        folder.write_json(folder.settings_file, {})
+        folder.records_file.touch()
+    with pytest.raises(FolderError, match="nothing was changed"):
+        SearchFolder.create(tmp_path / "died")
+
+
+def test_what_a_killed_driver_has_half_written_is_swept(tmp_path: Path) -> None:
+    folder = SearchFolder.create(tmp_path / "mine")
+    (folder.path / ".manifest.json.123.partial").write_text("{")
+    (folder.path / ".model.123.partial").mkdir()  # of a retrain, which may run
+    folder.sweep()
+    assert [path.name for path in folder.path.iterdir()] == [".model.123.partial"]
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_that_says_why(tmp_path: Path) -> None:

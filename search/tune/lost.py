@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import ray
@@ -20,8 +21,9 @@ DIED = (
 
 def loss_of(trial: TuneTrial) -> Loss:
     """How a trial was lost that Tune has given up."""
-    if trial.pickled_error_file:  # written by this very process a moment ago
-        return loss_by(cloudpickle.loads(Path(trial.pickled_error_file).read_bytes()))
+    with contextlib.suppress(Exception):  # an exception of somebody's network may be of any form
+        if trial.pickled_error_file:  # written by this very process a moment ago
+            return loss_by(cloudpickle.loads(Path(trial.pickled_error_file).read_bytes()))
     text = Path(trial.error_file).read_text(errors="replace") if trial.error_file else ""
     return loss_by(RuntimeError(text))
 
