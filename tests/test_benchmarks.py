@@ -121,3 +121,10 @@ def test_the_cifar_recipe_shifts_by_four_pixels_and_changes_no_colours() -> None
 def test_the_seconds_to_an_accuracy_are_those_of_the_first_epoch_that_has_it() -> None:
     run = script("cifar10").Run([1.0, 2.0, 3.0], [0.9, 0.95, 0.94])
     assert (run.seconds_to(0.94), run.seconds_to(0.95), run.seconds_to(0.96)) == (2.0, 2.0, None)
+
+
+def test_the_utilisation_of_slots_is_the_share_of_their_time_that_was_slept() -> None:
+    share_of = script("scaling").share_of
+    assert share_of([(0, 10), (5, 15)], 0, 10, slots=2) == pytest.approx(15 / 20)
+    assert share_of([(0, 10), (0, 10)], 2, 8, slots=2) == 1
+    assert share_of([(0, 1), (20, 30)], 2, 8, slots=2) == 0
