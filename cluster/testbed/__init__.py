@@ -1,0 +1,1 @@
+"""Hosts made of namespaces on this machine, for `make cluster-test`, and the cluster on them."""

@@ -1,0 +1,54 @@
+"""Searches for the tests of the cluster, and what must be true of them when they have ended."""
+
+from __future__ import annotations
+
+import collections
+import json
+
+from cluster.testbed.deployment import STORAGE
+from cluster.testbed.hosts import SHARED, Host
+from cluster.testbed.telling import tell
+from search.records import FILE, Records, read
+from search.trials import Outcome
+
+# A trial takes longer than a process for trials takes to start: Tune ends one that is starting when another
+# gets free for its trial, so that of shorter trials a host that joins gets none.
+SPACE = """
+description: trials of some seconds
+base:
+  geometry: {size_px: 16}
+  optim: {batch_size: 24}
+  model: {name: odd_net, args: {delay_s: 1.5}}
+parameters:
+  optim.lr: {log: [1.0e-3, 1.0e-2]}
+"""
+SEARCH = (
+    *("--data", "/root/pictures", "--space", str(SHARED / "space.yaml"), "--import", "odd_networks"),
+    *("--sampler", "random", "--max-epochs", "4", "--rematch", "0"),
+)
+
+
+def recipes(records: Records) -> set[str]:
+    return {json.dumps(record.trial.recipe, sort_keys=True) for record in records.all()}
+
+
+def assert_whole(name: str, trials: int) -> Records:
+    """Every trial has ended by its score, and is recorded once, as the storage has it."""
+    file = STORAGE / name / FILE
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    ends = [event["trial"] for event in events if event["event"] == "end"]
+    assert sorted(ends) == list(range(trials))
+    epochs = [(event["trial"], event["epoch"]) for event in events if event["event"] == "epoch"]
+    assert len(epochs) == len(set(epochs))
+    records = read(file)
+    assert {record.outcome for record in records.all()} <= {Outcome.COMPLETE, Outcome.STOPPED}
+    nodes = collections.Counter(epoch.node for epoch in records.order)
+    tried = {record.number: record.retries for record in records.all() if record.retries}
+    tell(f"{trials} trials finished, each recorded once; epochs by host {dict(nodes)}; started again {tried}")
+    return records
+
+
+def running_on(records: Records, host: Host) -> list[int]:
+    """The trials that have reported from a host and have not ended."""
+    unfinished = [record for record in records.all() if record.history and not record.outcome]
+    return [record.number for record in unfinished if record.history[-1].node == host.name]
