@@ -5,7 +5,7 @@ NAME := demo-$(shell date +%Y%m%d-%H%M%S)
 endif
 BIN := .venv/bin
 
-.PHONY: search test quick fuzz check format clean
+.PHONY: search test quick fuzz cluster-test check format clean
 
 search: .venv/installed
 	$(BIN)/python -m search.run --name $(NAME)
@@ -22,6 +22,10 @@ N ?= 100000
 BINARY ?= 10000
 fuzz: .venv/installed-test
 	$(BIN)/python -m tests.fuzz_long --inputs $(N) --binary $(BINARY)
+
+# `ray up`, searches, faults and `ray down` on hosts made of namespaces: takes Linux and root.
+cluster-test: .venv/installed-test
+	$(BIN)/python -m cluster.testbed
 
 check: .venv/installed-test
 	$(BIN)/ruff check .
