@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import timm
 from timm.models import save_for_hf
 from torch import nn
 
+from spaces.families import FAMILIES
 from spaces.recipe import Recipe
 from trainables.models.create import creation
 
@@ -40,7 +42,18 @@ def save_timm_folder(model: nn.Module, recipe: Recipe, folder: Path, *, classes:
 
 
 def load_timm_folder(folder: Path) -> nn.Module:
-    """The network of such a folder."""
+    """The network of such a folder.
+
+    Raises:
+        ValueError: It asks for one of our networks with arguments that no recipe may have: a billion blocks
+            would never be made. Other errors are timm's.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    family = FAMILIES.get(config["architecture"])
+    for name, rule in family.args.items() if family else ():
+        value = config.get("model_args", {}).get(name, rule.default)
+        if broken := rule.broken_by(value):
+            raise ValueError(f"config.json: {name} {broken}; it is {value!r}")
     return timm.create_model(f"local-dir:{folder}", pretrained=True)
 
 
