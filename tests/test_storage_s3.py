@@ -9,17 +9,24 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from search.fetch import require_unused
+from search.engine import Engine
+from search.fetch import fetch, require_unused
 from search.folder import SearchFolder
 from search.owner import NOTE, Owner
 from tests.commands import Desk
 from tests.s3 import BUCKET, S3Server
 from tests.s3 import s3_server as s3_server
+from tests.simulated import Workers, engine, finish, search_folder, space
+from tests.simulated import story as sim_story
 from tests.test_faults import SLOW, assert_each_trial_is_recorded_once
+from tests.test_mirror import Watched
 from trainables.checkpoint import Checkpoint
 from trainables.storage import Storage, StorageError
 
@@ -94,6 +101,36 @@ def test_the_server_may_be_named_by_the_environment(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{s3_server.address}")
     Storage(f"s3://{BUCKET}/by-environment").require_writable()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_heads_that_are_lost_again_and_again_come_to_the_very_same_end(
+    storage: Storage, tmp_path: Path, seed: int
+) -> None:
+    searched = space(tmp_path)
+
+    def driven_in(folder: SearchFolder) -> Engine:
+        return engine(folder.records_file, searched, trials=16, sampler="random", seed=seed)
+
+    undisturbed = finish(driven_in(search_folder(tmp_path / "undisturbed")), Workers(1))
+    rng, heads = np.random.default_rng(seed), 0
+    folder = search_folder(tmp_path / "head-0" / "mine")
+    while not (driven := driven_in(folder)).finished:
+        watched = Watched(folder, storage)
+        for _ in islice(Workers(1).run(driven), int(rng.integers(5, 60))):
+            if rng.random() < 0.2:  # what is recorded after the last time is lost with the head
+                watched.level()
+        watched.level()
+        heads += 1
+        folder = SearchFolder(tmp_path / f"head-{heads}" / "mine")
+        fetch(folder, storage)
+        if rng.random() < 0.5:  # the last copy came too late
+            torn = storage.read("records.jsonl")
+            storage.write("records.jsonl", torn[: int(len(torn) * 0.9)])
+            folder = SearchFolder(tmp_path / f"head-{heads}-torn" / "mine")
+            fetch(folder, storage)
+    assert heads > 2
+    assert sim_story(driven.records) == sim_story(undisturbed.records)
 
 
 RANDOM = ("--sampler", "random", "--cost-model", "static", "--concurrency", "1", "--trials", "6")
