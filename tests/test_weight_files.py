@@ -160,6 +160,9 @@ class Listener:
     def fail(self, trial: dict[str, Any], outcome: str, fault: Exception) -> None:
         raise fault
 
+    def lose(self, trial: dict[str, Any], fault: Exception) -> None:
+        raise fault
+
 
 def work(place: Workplace, monkeypatch: pytest.MonkeyPatch, until: int = 0) -> list[dict[str, Any]]:
     listener = Listener(until)
@@ -198,5 +201,5 @@ def test_weights_that_are_gone_from_the_only_machine_are_named(
 ) -> None:
     alone = {ELSEWHERE: Weights(SHA256, ".safetensors", None)}
     object.__setattr__(place, "weights", alone)
-    with pytest.raises(FileNotFoundError, match=f"{ELSEWHERE}, with the contents that the search began with"):
+    with pytest.raises(worker.PlaceError, match=f"{ELSEWHERE}, with the contents that the search began with"):
         work(place, monkeypatch)
