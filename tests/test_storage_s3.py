@@ -20,12 +20,13 @@ from search.engine import Engine
 from search.fetch import fetch, require_unused
 from search.folder import SearchFolder
 from search.owner import NOTE, Owner
+from tests.aftermath import assert_each_trial_is_recorded_once
 from tests.commands import Desk
 from tests.s3 import BUCKET, S3Server
 from tests.s3 import s3_server as s3_server
 from tests.simulated import Workers, engine, finish, search_folder, space
 from tests.simulated import story as sim_story
-from tests.test_faults import SLOW, assert_each_trial_is_recorded_once
+from tests.test_faults import SLOW
 from tests.test_mirror import Watched
 from trainables.checkpoint import Checkpoint
 from trainables.storage import Storage, StorageError
@@ -192,7 +193,7 @@ def test_a_search_whose_head_is_lost_twice_goes_on_from_s3_as_if_nothing_had_hap
     status, output = desk.run("search.run", "--name", "lost", "--resume", "--storage", uri)
     assert status == 0, output
     assert "left no word" in output
-    assert_each_trial_is_recorded_once(desk, "lost", 6)
+    assert_each_trial_is_recorded_once(folder.path, 6)
     assert story(folder) == story(whole)
     # Nothing but what is needed, and the same here and there.
     there = home.files()
