@@ -1,6 +1,6 @@
 """A driver that is killed (SIGKILL) again and again, at random moments: is a record lost, doubled or changed?
 
-    nice python benchmarks/killed.py [--kills 100] [--trials 16] [--seed 0]        (an hour)
+    python benchmarks/killed.py [--kills 100] [--trials 16] [--seed 0]        (an hour)
 
 First a search runs undisturbed. Then the same search runs under other names, with drivers that are killed,
 each at a moment drawn evenly over the time that the undisturbed one took from its start to its end: while it

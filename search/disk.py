@@ -38,11 +38,10 @@ class Disk:
 
     def said(self) -> str:
         """For people."""
-        best = f", and the same for the best {count(self.kept, 'trial')}" if self.kept else ""
+        besides = PAGE_BYTES + self.kept * self.state + self.answers
         return (
-            f"the state of a trial takes at most {size(self.state)} ({self.largest}): twice that for each "
-            f"trial that runs{best}; {size(self.answers)} for the rematch; about {size(PAGE_BYTES)} for the "
-            f"page, and {size(self.trial)} a trial"
+            f"{size(2 * self.state)} at most for each trial that runs (its state, for {self.largest}), about "
+            f"{size(self.trial)} for each that has ended, and {size(besides)} besides"
         )
 
 

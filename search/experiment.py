@@ -146,7 +146,7 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owne
             take_along(folder, home)
             terminal.print(escape(f"All that is needed to go on is kept in {home}, too."))
         room = size(plan.disk.at_most(resources.concurrency))
-        terminal.print(escape(f"At so many trials at a time their states take at most {room} in {home}."))
+        terminal.print(escape(f"The states of so many trials take at most {room} in {home}."))
         # Only now: a search that Ray has no room for stays as it was.
         folder.sweep()
         folder.manifest_file.unlink(missing_ok=True)

@@ -61,7 +61,7 @@ def test_every_two_are_compared_and_each_interval_is_bonferronis() -> None:
         if one.better == known.pairs[0].better and (inner := narrow[one.other]):
             # Both t quantiles, of 8 and of 299 degrees of freedom, grow by the factor of their own tails.
             grown = (one.interval[1] - one.by) / (inner[1] - one.by)
-            factors = [stats.t.ppf(1 - 0.025 / 6, df) / stats.t.ppf(0.975, df) for df in (299, 8)]
+            factors = [stats.t.ppf(1 - 0.025 / 6, df) / stats.t.ppf(1 - 0.05 / 3, df) for df in (299, 8)]
             assert factors[0] < grown < factors[1]
     assert [one.better for one in known.pairs[:3]] == [2, 2, 2]
 
