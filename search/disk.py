@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search.report.text import count
 from search.settings import Settings
 from search.variants import identity, key, named, variants
 from spaces.recipe import Recipe
