@@ -90,7 +90,7 @@ def test_a_retrain_exports_to_onnx_when_asked_to(capsys: pytest.CaptureFixture[s
     model = Path("results/mine/model-trial-0")
     assert (model / "model.onnx").exists()
     assert "`model.onnx`" in (model / "README.md").read_text(encoding="utf-8")
-    assert predict.main([str(model), "pictures", "--device", "cpu"]) == 0
+    assert predict.main([str(model), "pictures", "--device", "cpu"]) == 1  # one of them is broken
 
 
 @pytest.mark.parametrize(

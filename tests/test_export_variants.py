@@ -31,7 +31,7 @@ assert trainables.models.__all__
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["anna", "bert"]
-ARGS = {"plain_cnn": {"width": 8, "dense": 16}, "small_resnet": {"width": 8}}
+ARGS = {"plain_cnn": {"width": 8, "dense": 16}, "small_resnet": {"width": 16}}
 SIZE_PX = 32
 
 
