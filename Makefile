@@ -4,6 +4,8 @@ ifndef NAME
 NAME := demo-$(shell date +%Y%m%d-%H%M%S)
 endif
 BIN := .venv/bin
+# Two at a time, a file's tests together: half of the time is waiting for processes.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: search test quick fuzz cluster-test check format clean
 
@@ -12,10 +14,10 @@ search: .venv/installed
 	$(BIN)/python -m search.retrain results/$(NAME)
 
 test: check
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 quick: .venv/installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # Every reader of outside input: goes on where it was ended, and says with --report how far it came.
 N ?= 100000

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,17 @@ from tests.commands import Desk
 # A shell starts what runs in the background with Ctrl-C ignored, and children inherit that: the tests that
 # press it would press in vain.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rays_own_folder() -> Iterator[None]:
+    """Where searches of these tests have their Rays, apart from whatever else runs on this machine: what is
+    left over there is theirs. Its name is short, for sockets' paths have at most 107 characters."""
+    folder = tempfile.mkdtemp(prefix="t-", dir="/tmp")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RAY_TMPDIR", folder)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
