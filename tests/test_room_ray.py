@@ -58,7 +58,10 @@ def test_a_search_uses_nodes_that_join_and_goes_on_when_some_leave(
 
     with RayCluster() as cluster:
         first = cluster.add(1)
-        space = ("--space", desk.space(SLOW), "--trials", "7", "--max-epochs", "1", "--name", "both")
+        # Ray Tune gives a waiting trial the next process that is free, and not the one that starts on the new
+        # node, so they must last longer than a process takes to start.
+        slow = SLOW.replace("delay_s: 0.6", "delay_s: 2.5")
+        space = ("--space", desk.space(slow), "--trials", "7", "--max-epochs", "1", "--name", "both")
         asked = ("--cpus-per-trial", "1", *join(cluster, monkeypatch))
         process = desk.start("search.run", *desk.search_arguments(*space, *asked))
         desk.wait(process, lambda: running() == 1)
