@@ -10,7 +10,7 @@ import timm
 from timm.models import save_for_hf
 from torch import nn
 
-from spaces.families import FAMILIES
+from spaces.families import FAMILIES, Whole
 from spaces.recipe import Recipe
 from trainables.models.create import creation
 
@@ -45,15 +45,15 @@ def load_timm_folder(folder: Path) -> nn.Module:
     """The network of such a folder.
 
     Raises:
-        ValueError: It asks for one of our networks with arguments that no recipe may have: a billion blocks
-            would never be made. Other errors are timm's.
+        ValueError: It asks for one of our networks with more than any recipe may: a billion blocks would
+            never be made. Other errors are timm's.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     family = FAMILIES.get(config["architecture"])
     for name, rule in family.args.items() if family else ():
         value = config.get("model_args", {}).get(name, rule.default)
-        if broken := rule.broken_by(value):
-            raise ValueError(f"config.json: {name} {broken}; it is {value!r}")
+        if isinstance(rule, Whole) and value > rule.high:
+            raise ValueError(f"config.json: {name} must be {rule.high} at most; it is {value!r}")
     return timm.create_model(f"local-dir:{folder}", pretrained=True)
 
 
