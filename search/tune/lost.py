@@ -52,6 +52,8 @@ def _with_its_machine(error: ray.exceptions.RayActorError) -> bool:
     is no longer alive, or is being drained."""
     if error.preempted or isinstance(error, ray.exceptions.ActorUnavailableError):
         return True
-    known = state.actor_table(error.actor_id) if error.actor_id else {}
+    # In this order: a machine that is drained and has nothing left to do may go between the two questions.
+    draining = set(state.get_draining_nodes())
     alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-    return bool(known) and known["Address"]["NodeID"] not in alive - set(state.get_draining_nodes())
+    known = state.actor_table(error.actor_id) if error.actor_id else {}
+    return bool(known) and known["Address"]["NodeID"] not in alive - draining
