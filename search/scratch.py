@@ -32,8 +32,7 @@ def scratch() -> Iterator[Path]:
     As long as its process lives it holds a lock in it, which the system takes back from a killed one: a
     folder that nobody holds is left over, and goes when the next one is made.
     """
-    for left in folders():
-        _sweep(left)
+    sweep()
     folder, held = _held()
     try:
         yield folder
@@ -52,7 +51,13 @@ def _held() -> tuple[Path, int]:
         os.close(held)  # somebody swept in this very moment
 
 
-def _sweep(folder: Path) -> None:
+def sweep() -> None:
+    """Deletes what killed drivers have left."""
+    for folder in folders():
+        _delete_if_left(folder)
+
+
+def _delete_if_left(folder: Path) -> None:
     with contextlib.suppress(OSError):  # held, of somebody else, or gone already
         lock = os.open(folder / LOCK, os.O_WRONLY | os.O_NOFOLLOW)
         try:

@@ -9,6 +9,7 @@ from search.allowance import EndedBy, lacked_recipes, span
 from search.folder import SearchFolder, State
 from search.rematch.runs import contenders
 from search.report.text import count
+from search.scratch import sweep
 from search.settings import Settings
 from search.trials import TrialRecord
 
@@ -44,7 +45,8 @@ def leave(folder: SearchFolder, console: Console, *, write: bool) -> TrialRecord
     """Says of such a search what it came to and how to add trials.
 
     Args:
-        write: Whether leaderboard, table and the winner's config are written anew.
+        write: Whether leaderboard, table and the winner's config are written anew, and what a driver has left
+            that was killed at its very end is deleted. The folder must be held then.
 
     Returns:
         The winner, if any trial has a score.
@@ -55,6 +57,8 @@ def leave(folder: SearchFolder, console: Console, *, write: bool) -> TrialRecord
 
     settings, best = folder.settings(), winner_of(folder)
     if write:
+        sweep()
+        folder.sweep()
         write_results(folder, State.FINISHED, ended_by=folder.ended_by)
     console.print(f"{escape(str(folder.path))} is finished: {escape(_ended(folder))}. Nothing is left to do.")
     if best is not None:

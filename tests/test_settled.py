@@ -10,6 +10,7 @@ import pytest
 from search import run
 from search.folder import SearchFolder, State
 from search.results import write_results
+from search.scratch import LOCK, PREFIX
 from search.settings import Settings
 from search.settled import is_settled
 from search.trials import Outcome
@@ -63,6 +64,21 @@ def test_a_resume_says_what_ended_the_search_and_how_to_add_trials(
         assert (folder.path / name).exists()
     assert folder.state is State.FINISHED
     assert folder.ended_by == "trials"
+
+
+@pytest.mark.usefixtures("no_ray")
+def test_what_a_driver_has_left_that_was_killed_at_its_very_end_goes(
+    folder: SearchFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    left = tmp_path / f"{PREFIX}left"
+    left.mkdir()
+    (left / LOCK).touch()
+    half = folder.path / ".leaderboard.html.1.partial"
+    half.touch()
+    assert run.main(["--name", "mine", "--resume"]) == 0
+    assert not left.exists()
+    assert not half.exists()
 
 
 @pytest.mark.usefixtures("no_ray")
