@@ -184,14 +184,10 @@ class Engine:
     def lost(self, trial: int, loss: Loss) -> None:
         """Records that a trial was lost: it is asked for again, and goes on from its checkpoint. One that has
         been lost too often, in a way that counts, has failed."""
-        record = self._record(trial)
-        if record.outcome is not None:
-            return
-        if not record.may_restart(loss.cause):
-            self.end(trial, Outcome.FAILED, loss.given_up, loss.details)
+        if self._file.retry(trial, loss):
+            self._unfinished.append(self._record(trial).trial)
         else:
-            self._file.retry(trial, loss)
-            self._unfinished.append(record.trial)
+            self.end(trial, Outcome.FAILED, loss.given_up, loss.details)
 
     def _record(self, trial: int) -> TrialRecord:
         return self._file.records.trials[trial]

@@ -215,10 +215,15 @@ class RecordFile:
         """The stopping rule would have stopped a trial at so many passes; it runs on as a control."""
         self._append({"event": "control", "trial": trial, "passes": passes})
 
-    def retry(self, trial: int, loss: Loss) -> None:
-        """A trial was lost; it starts again from its checkpoint."""
+    def retry(self, trial: int, loss: Loss) -> bool:
+        """A trial was lost. Whether it starts again from its checkpoint: not where it has ended, or has been
+        lost too often in a way that counts."""
+        record = self.records.trials[trial]
+        if record.outcome is not None or not record.may_restart(loss.cause):
+            return False
         why = without_secrets(loss.words)
         self._append({"event": "retry", "trial": trial, "cause": loss.cause, "why": why})
+        return True
 
     def end(
         self, trial: int, outcome: Outcome, error: str | None = None, traceback: str | None = None

@@ -170,11 +170,7 @@ class Rematch:
 
     def lost(self, trial: int, loss: Loss) -> None:
         """Records that a run was lost, as `Engine.lost` does."""
-        record = self._file.records.trials[trial]
-        if record.outcome is not None:
-            return
-        if not record.may_restart(loss.cause):
-            self.end(trial, Outcome.FAILED, loss.given_up, loss.details)
+        if self._file.retry(trial, loss):
+            self._unfinished.append(self._file.records.trials[trial].trial)
         else:
-            self._file.retry(trial, loss)
-            self._unfinished.append(record.trial)
+            self.end(trial, Outcome.FAILED, loss.given_up, loss.details)
