@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+from pathlib import Path
 
 from cluster.testbed.deployment import STORAGE
 from cluster.testbed.hosts import SHARED, Host
@@ -23,7 +24,14 @@ parameters:
   optim.lr: {log: [1.0e-3, 1.0e-2]}
 """
 SEARCH = (
-    *("--data", "/root/pictures", "--space", str(SHARED / "space.yaml"), "--import", "odd_networks"),
+    *(
+        "--data",
+        str(Path.home() / "pictures"),
+        "--space",
+        str(SHARED / "space.yaml"),
+        "--import",
+        "odd_networks",
+    ),
     *("--sampler", "random", "--max-epochs", "4", "--rematch", "0"),
 )
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+import pytest
+
 from search.folder import SearchFolder
 from search.records import RecordFile
 from search.trials import Outcome
@@ -78,3 +80,34 @@ def go_on(folder: SearchFolder, *numbers: int) -> None:
         file.epoch(epoch(number, 1))
         file.end(number, Outcome.STOPPED)
     file.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SearchFolder:
+    """A search with two trials, on this machine."""
+    return begun(tmp_path / "results" / "mine")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Storage:
+    """Where it is kept."""
+    return Away(str(tmp_path / "store")) / "mine"
+
+
+def assert_keeps_files(storage: Storage) -> None:
+    """What is written into an empty storage is read, listed and deleted, wherever it is."""
+    assert storage.files() == {}
+    below = storage / "deep" / "down"
+    below.write("a b.json", b"{}")
+    below.write("a b.json", b"[1]")
+    assert (below.read("a b.json"), below.exists("a b.json"), below.exists("a")) == (b"[1]", True, False)
+    assert storage.files() == {"deep/down/a b.json": 3}
+    with below.reading("a b.json") as stream:
+        stream.seek(1)
+        assert stream.read() == b"1]"
+    below.delete("a b.json")
+    below.delete("a b.json")
+    below.delete_empty()
+    assert storage.files() == {}
+    with pytest.raises(FileNotFoundError):
+        below.read("a b.json")

@@ -15,18 +15,11 @@ from search.folder import SearchFolder, State
 from tests.cluster_files import read
 from tests.clusters import HOST, RayCluster, free_port
 from tests.commands import Desk
+from tests.faulty import SLOW
 
 pytestmark = pytest.mark.slow
 
-SLOW = """
-description: slow trials
-base:
-  geometry: {size_px: 16}
-  optim: {batch_size: 24}
-  model: {name: odd_net, args: {delay_s: 0.5}}
-parameters:
-  optim.lr: {log: [1.0e-3, 1.0e-2]}
-"""
+SLOWER = SLOW.replace("0.15", "0.5")
 
 
 def dashboard_of(cluster: RayCluster) -> str:
@@ -67,7 +60,7 @@ def test_a_search_whose_job_is_stopped_leaves_a_leaderboard(
 
         given = (
             "--space",
-            desk.space(SLOW),
+            desk.space(SLOWER),
             "--trials",
             "9",
             "--max-epochs",

@@ -13,18 +13,11 @@ import pytest
 
 from search.folder import SearchFolder, State
 from tests.commands import ROOT, Desk
+from tests.faulty import SLOW
 
 pytestmark = pytest.mark.slow
 
-SLOW = """
-description: slow trials
-base:
-  geometry: {size_px: 16}
-  optim: {batch_size: 24}
-  model: {name: odd_net, args: {delay_s: 0.5}}
-parameters:
-  optim.lr: {log: [1.0e-3, 1.0e-2]}
-"""
+SLOWER = SLOW.replace("0.15", "0.5")
 
 SRUN = """#!/bin/bash
 # Runs the command once for each task, all on this machine.
@@ -78,7 +71,7 @@ def run(job: Desk, *arguments: str) -> subprocess.Popen[str]:
 def test_a_search_in_slurm_concludes_before_its_time_is_up_and_resumes(
     job: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = ("--data", "pictures", "--import", "odd_networks", "--space", job.space(SLOW))
+    given = ("--data", "pictures", "--import", "odd_networks", "--space", job.space(SLOWER))
     given += ("--trials", "3", "--max-epochs", "6", "--rematch", "0")
     folder = SearchFolder(job.folder / "results" / "mine")
 

@@ -14,19 +14,11 @@ from search.retrain import _opened
 from search.training import STATE_SUFFIX
 from tests.simulated import Clock
 from tests.stored import Away, away, begun
+from tests.stored import folder as folder
+from tests.stored import home as home
 from trainables.storage import Storage, StorageError
 
 DIGEST = "0123456789ab"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> SearchFolder:
-    return begun(tmp_path / "results" / "mine")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Storage:
-    return Away(str(tmp_path / "store")) / "mine"
 
 
 def keeping(folder: SearchFolder, home: Storage, clock: Clock | None = None) -> tuple[Keeping, list[str]]:

@@ -14,18 +14,10 @@ from search.folder import SearchFolder
 from search.mirror import EVERY_S, SELDOM_S, Mirror
 from search.owner import NOTE, Owner
 from tests.simulated import Clock
-from tests.stored import LOG, Away, away, begun, go_on
+from tests.stored import LOG, Away, away, go_on
+from tests.stored import folder as folder
+from tests.stored import home as home
 from trainables.storage import Storage, StorageError
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> SearchFolder:
-    return begun(tmp_path / "results" / "mine")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Storage:
-    return Away(str(tmp_path / "store")) / "mine"
 
 
 class Watched:

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from search.settings import Settings, from_options
+from tests.stored import assert_keeps_files
 from trainables.storage import Storage, StorageError, storage_uri
 
 
@@ -54,20 +55,7 @@ def test_an_option_that_pyarrow_does_not_know_is_told() -> None:
 
 
 def test_what_is_written_is_read_listed_and_deleted(storage: Storage) -> None:
-    assert storage.files() == {}
-    below = storage / "deep" / "down"
-    below.write("a b.json", b"{}")
-    below.write("a b.json", b"[1]")
-    assert (below.read("a b.json"), below.exists("a b.json"), below.exists("a")) == (b"[1]", True, False)
-    assert storage.files() == {"deep/down/a b.json": 3}
-    with below.reading("a b.json") as stream:
-        stream.seek(1)
-        assert stream.read() == b"1]"
-    below.delete("a b.json")
-    below.delete("a b.json")
-    assert storage.files() == {}
-    with pytest.raises(FileNotFoundError):
-        below.read("a b.json")
+    assert_keeps_files(storage)
 
 
 def test_a_writing_that_fails_half_way_leaves_the_old_file_and_nothing_else(storage: Storage) -> None:

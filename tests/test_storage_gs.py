@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from gcp_storage_emulator.server import create_server
 
+from tests.stored import assert_keeps_files
 from trainables.storage import Storage
 
 
@@ -26,17 +27,7 @@ def storage() -> Iterator[Storage]:
 
 def test_what_is_written_is_read_listed_and_deleted(storage: Storage) -> None:
     storage.require_writable()
-    assert storage.files() == {}
-    below = storage / "deep" / "down"
-    below.write("a b.json", b"{}")
-    below.write("a b.json", b"[1]")
-    assert (below.read("a b.json"), below.exists("a b.json"), below.exists("a")) == (b"[1]", True, False)
-    assert storage.files() == {"deep/down/a b.json": 3}
-    below.delete("a b.json")
-    below.delete("a b.json")
-    assert storage.files() == {}
-    with pytest.raises(FileNotFoundError):
-        below.read("a b.json")
+    assert_keeps_files(storage)
 
 
 def test_a_large_file_comes_back_as_it_was(storage: Storage) -> None:

@@ -21,11 +21,12 @@ from search.folder import SearchFolder
 from search.owner import NOTE, Owner
 from tests.aftermath import assert_each_trial_is_recorded_once
 from tests.commands import Desk
+from tests.faulty import SLOW
 from tests.s3 import BUCKET, S3Server
 from tests.s3 import s3_server as s3_server
 from tests.simulated import Workers, engine, finish, search_folder, space
 from tests.simulated import story as sim_story
-from tests.test_faults import SLOW
+from tests.stored import assert_keeps_files
 from tests.test_mirror import Watched
 from trainables.checkpoint import Checkpoint
 from trainables.storage import Storage, StorageError
@@ -40,21 +41,7 @@ def storage(s3_server: S3Server, request: pytest.FixtureRequest) -> Storage:
 
 
 def test_what_is_written_is_read_listed_and_deleted(storage: Storage) -> None:
-    assert storage.files() == {}
-    below = storage / "deep" / "down"
-    below.write("a b.json", b"{}")
-    below.write("a b.json", b"[1]")
-    assert (below.read("a b.json"), below.exists("a b.json"), below.exists("a")) == (b"[1]", True, False)
-    assert storage.files() == {"deep/down/a b.json": 3}
-    with below.reading("a b.json") as stream:
-        stream.seek(1)
-        assert stream.read() == b"1]"
-    below.delete("a b.json")
-    below.delete("a b.json")
-    below.delete_empty()
-    assert storage.files() == {}
-    with pytest.raises(FileNotFoundError):
-        below.read("a b.json")
+    assert_keeps_files(storage)
 
 
 def test_a_writing_that_fails_half_way_leaves_nothing_half(storage: Storage) -> None:

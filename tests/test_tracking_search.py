@@ -10,6 +10,7 @@ import pytest
 
 from search.folder import SearchFolder
 from tests.commands import Desk
+from tests.faulty import SLOW
 from tests.tracker_readers import (
     in_mlflow,
     in_tensorboard,
@@ -20,16 +21,6 @@ from tests.tracker_readers import (
 )
 
 pytestmark = pytest.mark.slow
-
-SPACE = """
-description: slow trials
-base:
-  geometry: {size_px: 16}
-  optim: {batch_size: 24}
-  model: {name: odd_net, args: {delay_s: 0.15}}
-parameters:
-  optim.lr: {log: [1.0e-3, 1.0e-2]}
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +34,7 @@ def _nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_three_have_what_the_records_have_after_an_interruption_and_after_the_resume(desk: Desk) -> None:
-    asked = ("--space", desk.space(SPACE), "--trials", "4", "--max-epochs", "4", "--name", "mine")
+    asked = ("--space", desk.space(SLOW), "--trials", "4", "--max-epochs", "4", "--name", "mine")
     trackers = ("--tensorboard", "--mlflow", "--wandb")
     process = desk.start("search.run", *desk.search_arguments(*asked, *trackers))
     desk.wait(process, lambda: len(desk.records("mine").order) >= 3)
@@ -99,7 +90,7 @@ def test_a_server_that_is_gone_ends_no_search_and_its_password_is_nowhere(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:sehr-geheim@127.0.0.1:9")
-    asked = ("--space", desk.space(SPACE), "--trials", "2", "--max-epochs", "2", "--name", "mine")
+    asked = ("--space", desk.space(SLOW), "--trials", "2", "--max-epochs", "2", "--name", "mine")
     status, output = desk.search(*asked, "--mlflow")
     assert status == 0, output
     assert output.count("MLflow cannot be written to") == 1
