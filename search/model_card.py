@@ -54,7 +54,7 @@ def card(model: Path, imports: Sequence[str] = (), repository: str | None = None
         return _card(model, imports, repository)
     except InputError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError) as fault:
+    except (AttributeError, LookupError, TypeError, ValueError) as fault:
         raise FolderError(
             f"{model}: {DESCRIPTION_FILE} or {METRICS_FILE} is damaged ({type(fault).__name__}: {fault}). "
             "Bring it back from a copy, or retrain."
@@ -276,10 +276,11 @@ def _pictures_of(metrics: dict[str, Any]) -> str:
 
 
 def _score(test: dict[str, Any], name: str) -> str:
-    interval = test.get(f"{name}_95")
-    return f"{test[name]:.4f}" + (
-        " (95% interval {:.4f} to {:.4f})".format(*interval) if interval is not None else ""
-    )
+    score, interval = f"{test[name]:.4f}", test.get(f"{name}_95")
+    if interval is None:
+        return score
+    low, high = interval
+    return f"{score} (95% interval {low:.4f} to {high:.4f})"
 
 
 def _indented(text: str) -> str:
