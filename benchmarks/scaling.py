@@ -53,6 +53,7 @@ from search.policy.asha import Decision
 from search.policy.policy import Policy, make_policy
 from search.progress import Progress
 from search.records import RecordFile
+from search.scratch import scratch
 from search.trials import METRICS, TrialRecord
 from search.tune import driver
 from search.tune.cluster import connect
@@ -213,12 +214,13 @@ def driven(address: str, *, sampler: str, trials: int, slots: int, seconds: floa
 @contextlib.contextmanager
 def ray_with(address: str, slots: int) -> Iterator[int]:
     """Ray, with a CPU for each slot; the number of its nodes."""
-    with mock.patch.dict(os.environ, RAY_OVERRIDE_RESOURCES=json.dumps({"CPU": slots})):
-        cluster = connect(address, worker_groups=False)
-    try:
-        yield len(cluster.nodes)
-    finally:
-        ray.shutdown()
+    with scratch() as folder:
+        with mock.patch.dict(os.environ, RAY_OVERRIDE_RESOURCES=json.dumps({"CPU": slots})):
+            cluster = connect(address, worker_groups=False, folder=folder)
+        try:
+            yield len(cluster.nodes)
+        finally:
+            ray.shutdown()
 
 
 class GoesOn:

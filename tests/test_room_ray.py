@@ -50,7 +50,7 @@ def test_a_search_on_a_head_alone_has_the_autoscaler_bring_nodes(
     assert_all_are_whole(desk, "grown", 4)
 
 
-def test_a_search_uses_nodes_that_join_and_goes_on_when_some_leave(
+def test_a_search_of_trials_shorter_than_a_process_takes_to_start_uses_nodes_that_join_and_outlives_some(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def running() -> int:
@@ -58,11 +58,8 @@ def test_a_search_uses_nodes_that_join_and_goes_on_when_some_leave(
 
     with RayCluster() as cluster:
         first = cluster.add(1)
-        # Ray Tune gives a waiting trial the next process that is free, and not the one that starts on the new
-        # node, so they must last longer than a process takes to start.
-        slow = SLOW.replace("delay_s: 0.6", "delay_s: 2.5")
-        space = ("--space", desk.space(slow), "--trials", "7", "--max-epochs", "1", "--name", "both")
-        asked = ("--cpus-per-trial", "1", *join(cluster, monkeypatch))
+        space = ("--space", desk.space(SLOW.replace("0.6", "0.25")), "--trials", "30", "--name", "both")
+        asked = ("--max-epochs", "1", "--cpus-per-trial", "1", *join(cluster, monkeypatch))
         process = desk.start("search.run", *desk.search_arguments(*space, *asked))
         desk.wait(process, lambda: running() == 1)
         cluster.add(2)
@@ -72,4 +69,4 @@ def test_a_search_uses_nodes_that_join_and_goes_on_when_some_leave(
     assert process.returncode == 0, output
     assert "Ray has 3 nodes, 3 CPUs, 0 GPUs now: room for 3 trials at a time." in output
     assert "Ray has 2 nodes, 2 CPUs, 0 GPUs now: room for 2 trials at a time." in output
-    assert_all_are_whole(desk, "both", 7)
+    assert_all_are_whole(desk, "both", 30)

@@ -30,6 +30,14 @@ class TrialScheduler(Unsaved, FIFOScheduler):
         self._said: set[str] = set()
         self._draining = Draining()
 
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """None: Tune then starts those that wait, the first first.
+
+        A process that a trial has left goes to a new trial, and not, as it would to one that were named here,
+        to one that has its own process starting, which Tune would end. Where trials are shorter than a
+        process takes to start, further ones would never come to be: of many slots, one or two would work.
+        """
+
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         """CONTINUE or STOP, after one message of `trainables.worker`."""
         message = json.loads(result["message"])
