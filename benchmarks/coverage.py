@@ -30,10 +30,10 @@ from scipy.special import ndtr, ndtri
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # scripts are run from anywhere, and are not installed
 
-from search.intervals import of_model, wilson
 from search.rematch.verdict import Contender, Verdict, verdict
-from search.resampling import score_of, summands
-from search.trials import METRICS
+from search.statistics.intervals import of_model, wilson
+from search.statistics.resampling import score_of, summands
+from search.trials.trials import METRICS
 
 FOR_ALL, FOR_RECIPE, FOR_RUN = 0.6, 0.1, 0.3
 """Shares of the variance of what runs make of pictures."""

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # scripts are run from anywh
 
 from search.rematch.ensemble import averaged, gain
 from search.rematch.verdict import Contender, verdict
-from search.trials import METRICS
+from search.trials.trials import METRICS
 
 ACCURACY = METRICS["val_accuracy"]
 FOR_ALL, FOR_RECIPE, FOR_RUN = 0.6, 0.1, 0.3

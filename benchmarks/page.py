@@ -31,10 +31,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1]))  # scripts are run from anywhere, and are not installed
 
 from benchmarks.quality.random_params import random_params
-from search.records import read
 from search.report.facts import SearchView
 from search.report.page import write_leaderboard
-from search.trials import METRICS, Epoch, Outcome, Trial, TrialRecord
+from search.trials.records import read
+from search.trials.trials import METRICS, Epoch, Outcome, Trial, TrialRecord
 from spaces.space import Space
 from spaces.space_files import load_space
 

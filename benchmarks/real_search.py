@@ -36,13 +36,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # scripts are run from anywh
 
 from benchmarks.quality.command import seeds
 from benchmarks.quality.recorded import SPACE
-from search.folder import RESULTS, write_text
-from search.pictures import ready_pictures
-from search.records import FILE, read
+from search.planning.pictures import ready_pictures
 from search.results import winner
 from search.run import settings_from
-from search.settings import Settings
-from search.trials import TrialRecord
+from search.settings.settings import Settings
+from search.storage.folder import RESULTS, write_text
+from search.trials.records import FILE, read
+from search.trials.trials import TrialRecord
 from spaces.recipe import Recipe
 from spaces.space_files import load_space
 from trainables.data import Dataset, load

@@ -45,16 +45,16 @@ import ray.tune
 from ray.train.torch import TorchTrainer
 from rich.console import Console
 
-from search.accounts import Accounts
-from search.allowance import Allowance
-from search.budget import Budget
-from search.engine import Engine
+from search.console.progress import Progress
+from search.engine.budget import Budget
+from search.engine.engine import Engine
 from search.policy.asha import Decision
 from search.policy.policy import Policy, make_policy
-from search.progress import Progress
-from search.records import RecordFile
-from search.scratch import scratch
-from search.trials import METRICS, TrialRecord
+from search.settings.allowance import Allowance
+from search.storage.scratch import scratch
+from search.trials.accounts import Accounts
+from search.trials.records import RecordFile
+from search.trials.trials import METRICS, TrialRecord
 from search.tune import driver
 from search.tune.cluster import connect
 from search.tune.resources import Resources

@@ -26,7 +26,7 @@ from search.policy.history import History, Turn
 from search.policy.optuna_samplers import suggest
 from search.policy.policy import Policy, make_policy
 from search.policy.sampler_names import SAMPLERS
-from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord
+from search.trials.trials import Epoch, Metric, Outcome, Trial, TrialRecord
 from spaces.domains import Choice, Range
 from spaces.parameters import Parameter
 from spaces.tree import Tree

@@ -39,11 +39,11 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from rich.console import Console
 
 from search import experiment
-from search.folder import SearchFolder
-from search.lengths import length_epochs
-from search.plan import Plan, make_plan
-from search.settings import Settings
-from search.trials import Outcome
+from search.planning.plan import Plan, make_plan
+from search.settings.settings import Settings
+from search.storage.folder import SearchFolder
+from search.trials.lengths import length_epochs
+from search.trials.trials import Outcome
 from spaces.recipe import Recipe
 from trainables.checkpoint import Checkpoint
 from trainables.data import load, read_split, write_split

@@ -17,10 +17,10 @@ from rich.console import Console
 
 from search import experiment
 from search.final import choose, retrain
-from search.folder import SearchFolder
-from search.plan import make_plan
+from search.planning.plan import make_plan
 from search.run import settings_from
-from search.trials import Outcome
+from search.storage.folder import SearchFolder
+from search.trials.trials import Outcome
 
 
 def main() -> None:

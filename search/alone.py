@@ -12,16 +12,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.folder import RESULTS, FolderError, SearchFolder, State
 from search.live_page import LivePage
-from search.opening import write_data, write_settings
-from search.pictures import ready_pictures
-from search.records import RecordFile
-from search.report.text import count
+from search.model.training import DivergedError, Heard, fit, write_model
+from search.planning.pictures import ready_pictures
 from search.results import Finished, winner, write_results
-from search.settings import Settings
-from search.training import DivergedError, Heard, fit, write_model
-from search.trials import Epoch, Outcome, Trial
+from search.settings.settings import Settings
+from search.storage.folder import RESULTS, FolderError, SearchFolder, State
+from search.storage.opening import write_data, write_settings
+from search.text import count
+from search.trials.records import RecordFile
+from search.trials.trials import Epoch, Outcome, Trial
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_weights
 from trainables.data import SHARES, Prepared

@@ -12,10 +12,10 @@ from typing import Any
 
 from rich.console import Console
 
-from search.command import add_model_options, guarded, runtime_on
-from search.command_line import CommandLine
-from search.folder import SearchFolder
-from search.settings import class_names
+from search.console.command import add_model_options, guarded, runtime_on
+from search.console.command_line import CommandLine
+from search.settings.settings import class_names
+from search.storage.folder import SearchFolder
 from spaces.errors import InputError
 
 
@@ -70,7 +70,7 @@ def evaluate(
         raise InputError(f"{data} has no pictures of {', '.join(classes or ())} in its test part.")
     import numpy as np
 
-    from search.intervals import of_test
+    from search.statistics.intervals import of_test
     from trainables import export
     from trainables.models.create import import_networks
     from trainables.predict import probabilities

@@ -13,38 +13,38 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from search.accounts import Accounts
-from search.allowance import EndedBy, span
-from search.budget import Budget
-from search.changes import refuse_changes
-from search.chatter import chatter_to
-from search.cost_model import CostModel
-from search.disk import size
-from search.engine import Engine
+from search.console.chatter import chatter_to
+from search.console.progress import Progress
+from search.costs.cost_model import CostModel
+from search.engine.budget import Budget
+from search.engine.engine import Engine
 from search.fetch import bring_answers
-from search.folder import CHECKPOINTS, RESULTS, SearchFolder, State
 from search.live_page import LivePage
-from search.mirror import Mirror
-from search.opening import write_data, write_settings
-from search.owner import Owner, owned
-from search.plan import Plan
+from search.planning.changes import refuse_changes
+from search.planning.disk import size
+from search.planning.plan import Plan
+from search.planning.warm_start import store_formers
 from search.policy.policy import Policy, make_policy
-from search.progress import Progress
-from search.records import RecordFile, Records
 from search.rematch.conclude import conclude
 from search.rematch.play import play
 from search.rematch.shown import outcome
-from search.report.text import count
 from search.results import Finished, write_results
-from search.settings import Settings
-from search.states import States, take_along
+from search.settings.allowance import EndedBy, span
+from search.settings.settings import Settings
+from search.storage.folder import CHECKPOINTS, RESULTS, SearchFolder, State
+from search.storage.mirror import Mirror
+from search.storage.opening import write_data, write_settings
+from search.storage.owner import Owner, owned
+from search.storage.states import States, take_along
+from search.text import count
 from search.tracking.beside import tracked
+from search.trials.accounts import Accounts
+from search.trials.records import RecordFile, Records
 from search.tune.connection import Connection
 from search.tune.driver import StopAll, Venue, carried, run
 from search.tune.probing import measured
 from search.tune.reach import require_reach
 from search.tune.resources import may_share, most_wanted, packed, share
-from search.warm_start import store_formers
 from spaces.errors import InputError
 from trainables.data import read_split
 from trainables.storage import Storage

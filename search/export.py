@@ -10,10 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.command import IMPORT_HELP, guarded
-from search.command_line import CommandLine
-from search.delivery import Delivery, add_delivery_options
-from search.folder import EXPLAINED, SearchFolder
+from search.console.command import IMPORT_HELP, guarded
+from search.console.command_line import CommandLine
+from search.model.delivery import Delivery, add_delivery_options
+from search.storage.folder import EXPLAINED, SearchFolder
 from spaces.ensemble import read_recipe
 from spaces.errors import InputError
 
@@ -62,7 +62,7 @@ def add_onnx(model: Path, imports: Sequence[str] = ()) -> None:
             network says.
         FolderError: Its description or its metrics are damaged.
     """
-    from search.model_card import card, write_card
+    from search.model.model_card import card, write_card
     from trainables import export
     from trainables.export_check import export_checked
     from trainables.models.create import import_networks

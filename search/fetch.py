@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from search.command import guarded
-from search.command_line import CommandLine
-from search.folder import CHECKPOINTS, RESULTS, FolderError, SearchFolder
-from search.owner import NOTE
-from search.records import FILE as RECORDS
+from search.console.command import guarded
+from search.console.command_line import CommandLine
+from search.storage.folder import CHECKPOINTS, RESULTS, FolderError, SearchFolder
+from search.storage.owner import NOTE
+from search.trials.records import FILE as RECORDS
 from trainables.storage import Storage, StorageError, storage_uri
 
 

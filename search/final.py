@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.ensemble import Candidate, candidate, write_ensemble
-from search.folder import FolderError, SearchFolder
-from search.lengths import length_epochs
-from search.report.text import count
+from search.model.ensemble import Candidate, candidate, write_ensemble
+from search.model.training import DivergedError, Heard, Told, fit, write_model
 from search.results import config_of, winner_of
-from search.training import DivergedError, Heard, Told, fit, write_model
-from search.trials import TrialRecord
+from search.storage.folder import FolderError, SearchFolder
+from search.text import count
+from search.trials.lengths import length_epochs
+from search.trials.trials import TrialRecord
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig, load_trial_config, with_absolute_weights
 from trainables.calibration import FALSE_ALARM_RATE

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.command import guarded
-from search.command_line import CommandLine
-from search.folder import SearchFolder
+from search.console.command import guarded
+from search.console.command_line import CommandLine
 from search.live_page import follow
 from search.results import write_page
+from search.storage.folder import SearchFolder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,13 +10,13 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from search.allowance import lacked_recipes
-from search.command import guarded, table_console
-from search.command_line import CommandLine
+from search.console.command import guarded, table_console
+from search.console.command_line import CommandLine
 from search.fetch import bring_table, searches_in
-from search.folder import RESULTS, SearchFolder, State, searches
-from search.owner import drivers
 from search.results import winner_of
+from search.settings.allowance import lacked_recipes
+from search.storage.folder import RESULTS, SearchFolder, State, searches
+from search.storage.owner import drivers
 from spaces.errors import InputError
 from trainables.storage import Storage, StorageError, storage_uri
 

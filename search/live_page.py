@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from search.folder import SearchFolder, State, orphaned
 from search.results import write_page
+from search.storage.folder import SearchFolder, State, orphaned
 from spaces.errors import InputError
 
 LEAST_S = 10.0

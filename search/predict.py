@@ -13,8 +13,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from search.command import add_model_options, guarded, runtime_on, table_console
-from search.command_line import CommandLine
+from search.console.command import add_model_options, guarded, runtime_on, table_console
+from search.console.command_line import CommandLine
 from spaces.errors import InputError
 
 SOME_BROKEN = 1

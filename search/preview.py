@@ -12,14 +12,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
-from search.bars import bars
-from search.command import IMPORT_HELP, guarded
-from search.command_line import CommandLine
-from search.contact_sheet import contact_sheet
-from search.folder import RESULTS
-from search.handful import pick
-from search.names import check_recipe_name
-from search.settings import class_names
+from search.console.bars import bars
+from search.console.command import IMPORT_HELP, guarded
+from search.console.command_line import CommandLine
+from search.images.contact_sheet import contact_sheet
+from search.images.handful import pick
+from search.planning.names import check_recipe_name
+from search.settings.settings import class_names
+from search.storage.folder import RESULTS
 from spaces.errors import InputError
 from spaces.recipe import Recipe
 from spaces.recipe_files import load_recipe
@@ -70,7 +70,7 @@ def preview(recipe: Recipe, listing: Listing, *, title: str, seed: int = 0) -> I
     Raises:
         InputError: None of the pictures can be decoded.
     """
-    from search.samples import sample_rows  # only now: importing torch takes seconds
+    from search.images.samples import sample_rows  # only now: importing torch takes seconds
 
     augment, side_px = recipe.augment, short_side_px(recipe.geometry.size_px)
     handful = pick(listing, PICTURES, side_px=side_px, rng=np.random.default_rng(seed))

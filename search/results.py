@@ -6,17 +6,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.allowance import EndedBy
-from search.folder import EXPLAINED, METRICS_FILE, SearchFolder, State, readable
 from search.policy.sampler import Sampler, write_study
-from search.readings import count_readings
-from search.records import read
 from search.rematch.conclusion import concluded
 from search.rematch.runs import runs_due
 from search.report.facts import SearchView
 from search.report.page import write_leaderboard
-from search.report.text import count
-from search.trials import Metric, Outcome, TrialRecord, ranked
+from search.settings.allowance import EndedBy
+from search.storage.folder import EXPLAINED, METRICS_FILE, SearchFolder, State, readable
+from search.storage.readings import count_readings
+from search.text import count
+from search.trials.records import read
+from search.trials.trials import Metric, Outcome, TrialRecord, ranked
 from spaces.recipe import Recipe
 from spaces.recipe_files import Split, TrialConfig
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from search.command import (
+from search.console.command import (
     DEVICE_HELP,
     epoch_line,
     gpus_of_this_machine,
@@ -18,12 +18,12 @@ from search.command import (
     runtime_on,
     say_model,
 )
-from search.command_line import CommandLine
-from search.delivery import Delivery, add_delivery_options
+from search.console.command_line import CommandLine
 from search.fetch import fetch
-from search.folder import SearchFolder, State
-from search.names import check_recipe_name
-from search.report.text import count
+from search.model.delivery import Delivery, add_delivery_options
+from search.planning.names import check_recipe_name
+from search.storage.folder import SearchFolder, State
+from search.text import count
 from trainables.calibration import FALSE_ALARM_RATE
 from trainables.storage import Storage, StorageError, storage_uri
 
@@ -94,7 +94,7 @@ def _retrain(options: argparse.Namespace) -> int:
     delivery.check(console)
     # Only now: torch takes seconds to import, and a typing error should be told at once.
     from search.final import TRAINED_ON, choose, length_of, retrain
-    from search.keeping import Keeping
+    from search.model.keeping import Keeping
     from search.report.facts.ensemble import ensemble
     from search.results import write_page
 

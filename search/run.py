@@ -13,26 +13,26 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search.asks import EXAMPLE as ASK_EXAMPLE
-from search.changes import refuse_changed_settings, refuse_changes
-from search.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded, hint_when_interrupted
-from search.command_line import CommandLine
+from search.console.command import IMPORT_HELP, INTERRUPTED, NOTHING_FOUND, guarded, hint_when_interrupted
+from search.console.command_line import CommandLine
+from search.console.imports import uncollected
 from search.fetch import fetch, require_unused
-from search.folder import RESULTS, FolderError, SearchFolder, State
-from search.imports import uncollected
-from search.mirror import level
-from search.names import check_names, check_sources
-from search.objectives import COSTS, EXAMPLE, WEIGHT
-from search.owner import Owner, owned
+from search.planning.changes import refuse_changed_settings, refuse_changes
+from search.planning.names import check_names, check_sources
 from search.policy.sampler_names import SAMPLERS
-from search.settings import DEFAULT_TRIALS, Settings, from_options, name_after, subject
+from search.settings.asks import EXAMPLE as ASK_EXAMPLE
+from search.settings.objectives import COSTS, EXAMPLE, WEIGHT
+from search.settings.settings import DEFAULT_TRIALS, Settings, from_options, name_after, subject
 from search.settled import is_settled, leave
+from search.storage.folder import RESULTS, FolderError, SearchFolder, State
+from search.storage.mirror import level
+from search.storage.owner import Owner, owned
 from search.tracking.trackers import KINDS, check_installed
-from search.trials import METRICS
+from search.trials.trials import METRICS
 from trainables.storage import Storage, storage_uri
 
 if TYPE_CHECKING:
-    from search.plan import Plan
+    from search.planning.plan import Plan
     from search.tune.connection import Connection
 
 DESCRIPTION = """\
@@ -413,7 +413,7 @@ def _dry_run(settings: Settings, folder: SearchFolder, console: Console, *, resu
 def _planned(settings: Settings, folder: SearchFolder, console: Console, *, resume: bool) -> Plan:
     """Plans a search, and prints the plan."""
     with uncollected():  # only now: torch takes seconds
-        from search.plan import describe, make_plan
+        from search.planning.plan import describe, make_plan
 
     plan = make_plan(settings, console, before=folder if resume else None)
     if resume:
@@ -448,7 +448,7 @@ def _search(
 
 
 def _say_result(console: Console, finished: Any, settings: Settings) -> None:
-    from search.progress import main_settings
+    from search.console.progress import main_settings
 
     metric, best = settings.scored_by, finished.best
     if best is None:

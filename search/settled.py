@@ -5,13 +5,13 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from search.allowance import EndedBy, lacked_recipes, span
-from search.folder import SearchFolder, State
 from search.rematch.runs import contenders
-from search.report.text import count
-from search.scratch import sweep
-from search.settings import Settings
-from search.trials import TrialRecord
+from search.settings.allowance import EndedBy, lacked_recipes, span
+from search.settings.settings import Settings
+from search.storage.folder import SearchFolder, State
+from search.storage.scratch import sweep
+from search.text import count
+from search.trials.trials import TrialRecord
 
 WHERE = {
     *("ray", "concurrency", "workers_per_trial", "cpus_per_trial", "gpus_per_trial", "pack"),
@@ -51,7 +51,7 @@ def leave(folder: SearchFolder, console: Console, *, write: bool) -> TrialRecord
     Returns:
         The winner, if any trial has a score.
     """
-    from search.progress import main_settings  # only now: the page's libraries take seconds
+    from search.console.progress import main_settings  # only now: the page's libraries take seconds
     from search.report.facts import summary
     from search.results import view, winner_of, write_results
 

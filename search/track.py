@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from search.command import NOTHING_FOUND, guarded
-from search.command_line import CommandLine
-from search.folder import SearchFolder
+from search.console.command import NOTHING_FOUND, guarded
+from search.console.command_line import CommandLine
+from search.storage.folder import SearchFolder
 from search.tracking.follow import follow
 from search.tracking.trackers import KINDS, check_installed
 from trainables.secrets import without_secrets

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from search.command import (
+from search.console.command import (
     DEVICE_HELP,
     IMPORT_HELP,
     INTERRUPTED,
@@ -21,11 +21,11 @@ from search.command import (
     runtime_on,
     say_model,
 )
-from search.command_line import CommandLine
-from search.delivery import Delivery, add_delivery_options
-from search.folder import RESULTS, FolderError, SearchFolder, State
-from search.names import check_names
-from search.settings import Settings, from_options, name_after
+from search.console.command_line import CommandLine
+from search.model.delivery import Delivery, add_delivery_options
+from search.planning.names import check_names
+from search.settings.settings import Settings, from_options, name_after
+from search.storage.folder import RESULTS, FolderError, SearchFolder, State
 from spaces.errors import InputError
 from spaces.recipe_files import recipe_names
 

@@ -11,9 +11,9 @@ from typing import Any
 from ray._private.state import GlobalState
 from ray._raylet import GcsClientOptions
 
-from search.folder import SearchFolder
-from search.scratch import folders
-from search.trials import ranked
+from search.storage.folder import SearchFolder
+from search.storage.scratch import folders
+from search.trials.trials import ranked
 from trainables.checkpoint import checkpoint_name
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from cluster.testbed.deployment import STORAGE
 from cluster.testbed.hosts import SHARED, Host
 from cluster.testbed.telling import tell
-from search.records import FILE, Records, read
-from search.trials import Outcome
+from search.trials.records import FILE, Records, read
+from search.trials.trials import Outcome
 
 # A trial takes longer than a process for trials takes to start: Tune ends one that is starting when another
 # gets free for its trial, so that of shorter trials a host that joins gets none.

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from search import records
-from search.records import Records
+from search.trials import records
+from search.trials.records import Records
 from tests.pictures import class_folders
 
 ROOT = Path(__file__).parent.parent

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from search.folder import SearchFolder, State
 from search.rematch.conclusion import Conclusion, Costs
 from search.rematch.verdict import Contender, verdict
-from search.trials import METRICS, Outcome, Trial, TrialRecord, ranked
+from search.storage.folder import SearchFolder, State
+from search.trials.trials import METRICS, Outcome, Trial, TrialRecord, ranked
 from tests.predictions import runs
 from tests.simulated import write_records
 from tests.synthetic import EPOCHS, synthetic_search

@@ -12,7 +12,7 @@ from PIL import Image
 from search.rematch.conclusion import Conclusion, Costs
 from search.rematch.verdict import Contender, verdict
 from search.report.facts import SearchView
-from search.trials import METRICS, ranked
+from search.trials.trials import METRICS, ranked
 from tests.synthetic import HOSTILE, synthetic_search, synthetic_view
 from trainables.quality import quality
 

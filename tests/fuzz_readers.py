@@ -14,14 +14,15 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from search import networks, packing, results
-from search.explained_files import FILE as EXPLAINED_FILE
-from search.folder import EXPLAINED, METRICS_FILE, SearchFolder, readable
-from search.model_card import CARD_FILE, card
-from search.owner import Owner
+from search import results
+from search.costs import networks, packing
+from search.images.explained_files import FILE as EXPLAINED_FILE
+from search.model.model_card import CARD_FILE, card
+from search.planning.warm_start import stored_formers
 from search.preview import is_preview
 from search.report import facts
-from search.warm_start import stored_formers
+from search.storage.folder import EXPLAINED, METRICS_FILE, SearchFolder, readable
+from search.storage.owner import Owner
 from spaces.recipe import Recipe
 from spaces.recipe_files import load_trial_config
 from spaces.space_files import load_space

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
-from search.trials import METRICS, Outcome, TrialRecord
+from search.trials.trials import METRICS, Outcome, TrialRecord
 from tests.synthetic import EPOCHS, synthetic_search, synthetic_view
 
 

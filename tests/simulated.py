@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from search.accounts import Accounts
-from search.allowance import Allowance
-from search.budget import Budget
-from search.engine import Engine
-from search.folder import SearchFolder
+from search.engine.budget import Budget
+from search.engine.engine import Engine
 from search.policy.asha import Decision
 from search.policy.policy import make_policy
-from search.records import RecordFile
-from search.settings import Settings
-from search.trials import METRICS, Epoch, Outcome, Trial, TrialRecord
+from search.settings.allowance import Allowance
+from search.settings.settings import Settings
+from search.storage.folder import SearchFolder
+from search.trials.accounts import Accounts
+from search.trials.records import RecordFile
+from search.trials.trials import METRICS, Epoch, Outcome, Trial, TrialRecord
 from spaces.recipe import Recipe
 from spaces.space import Space
 from spaces.space_files import load_space

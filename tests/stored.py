@@ -9,9 +9,9 @@ from typing import IO
 
 import pytest
 
-from search.folder import SearchFolder
-from search.records import RecordFile
-from search.trials import Outcome
+from search.storage.folder import SearchFolder
+from search.trials.records import RecordFile
+from search.trials.trials import Outcome
 from tests.simulated import epoch, search_folder, trial
 from trainables.storage import Storage
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from search.report.facts import SearchView
-from search.trials import METRICS, Epoch, Outcome, Trial, TrialRecord
+from search.trials.trials import METRICS, Epoch, Outcome, Trial, TrialRecord
 from spaces.recipe import Recipe
 
 START = 1_750_000_000.0

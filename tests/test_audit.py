@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from scipy.stats import chisquare, spearmanr
 
-from search import records
-from search.intervals import wilson
 from search.policy.asha import Asha
 from search.policy.audit import Audit
 from search.policy.rungs import Rungs
-from search.records import RecordFile
 from search.report import facts
 from search.report.page import csv_text, write_leaderboard
 from search.run import main, parser, settings_from
-from search.settings import Settings
-from search.trials import METRICS, Outcome, TrialRecord
+from search.settings.settings import Settings
+from search.statistics.intervals import wilson
+from search.trials import records
+from search.trials.records import RecordFile
+from search.trials.trials import METRICS, Outcome, TrialRecord
 from spaces.space import Space
 from tests.simulated import Workers, engine, epoch, finish, finish_interrupted, record, space, story, trial
 from tests.synthetic import synthetic_view

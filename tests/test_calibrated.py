@@ -18,13 +18,13 @@ from rich.console import Console
 
 from search import alone, evaluate, predict
 from search import retrain as command
-from search.calibrated import calibration_of
 from search.final import choose, retrain
-from search.folder import FolderError, SearchFolder
-from search.records import RecordFile
+from search.model.calibrated import calibration_of
 from search.rematch.runs import ORIGIN
-from search.settings import Settings
-from search.trials import Outcome
+from search.settings.settings import Settings
+from search.storage.folder import FolderError, SearchFolder
+from search.trials.records import RecordFile
+from search.trials.trials import Outcome
 from spaces.recipe import Recipe
 from tests.simulated import search_folder, trial
 from tests.test_commands import toy_folder

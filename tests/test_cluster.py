@@ -20,7 +20,7 @@ import pytest
 from cluster.testbed.deployment import ROOT, STORAGE, Cluster, Search, search, there
 from cluster.testbed.hosts import SHARED, TESTBED, Host, HostError, make_network
 from cluster.testbed.telling import tell
-from search.records import FILE, Records, read
+from search.trials.records import FILE, Records, read
 from tests.clustered import SEARCH, SPACE, assert_whole, recipes, running_on
 from tests.pictures import class_folders
 

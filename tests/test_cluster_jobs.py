@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from search.folder import SearchFolder, State
+from search.storage.folder import SearchFolder, State
 from tests.cluster_files import read
 from tests.clusters import HOST, RayCluster, free_port
 from tests.commands import Desk

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from search.folder import SearchFolder, State
+from search.storage.folder import SearchFolder, State
 from tests.commands import ROOT, Desk
 from tests.faulty import SLOW
 

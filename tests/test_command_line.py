@@ -8,8 +8,8 @@ import pytest
 
 from search import evaluate, export, fetch, leaderboard, predict, preview, retrain, run, track, train
 from search import list as listing
-from search.command_line import CommandLine, near_options
 from search.compare import __main__ as compare
+from search.console.command_line import CommandLine, near_options
 
 MODULES = [
     *(run, train, preview, retrain, predict, evaluate),

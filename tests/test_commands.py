@@ -21,14 +21,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search import evaluate, export, leaderboard, predict, preview, records, retrain, run, track, train
+from search import evaluate, export, leaderboard, predict, preview, retrain, run, track, train
 from search import list as listing
-from search.command import guarded, hint_when_interrupted
+from search.console.command import guarded, hint_when_interrupted
 from search.final import choose
 from search.final import retrain as retrain_model
-from search.folder import FolderError, SearchFolder
 from search.results import winner_of
-from search.trials import METRICS, Outcome
+from search.storage.folder import FolderError, SearchFolder
+from search.trials import records
+from search.trials.trials import METRICS, Outcome
 from spaces.recipe import Optim
 from tests.commands import ROOT, TIMEOUT_S, Desk, run_program
 from tests.pictures import truncated_jpeg
@@ -113,7 +114,7 @@ sys.argv[0] = "-m"  # as `python -m` has it while it imports the command's packa
 sys.orig_argv[1:] = ["-m", "search.run", "--data", "pictures"]
 import search
 print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)
-from search.command import guarded
+from search.console.command import guarded
 print(guarded(lambda: signal.raise_signal(signal.SIGINT)))
 """
 
@@ -394,7 +395,7 @@ def test_a_retrain_that_was_cut_off_goes_on_from_its_last_epoch(
     with pytest.raises(KeyboardInterrupt):
         retrain_model(search, choice, out=Path("cut"), runtime=CPU, heard=interrupt)
     with monkeypatch.context() as patched:
-        patched.setattr("search.training.export_checked", fail)
+        patched.setattr("search.model.training.export_checked", fail)
         with pytest.raises(OSError, match="no space left"):
             retrain_model(search, choice, out=Path("cut"), runtime=CPU, heard=hear)
     assert not Path("cut").exists()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from search.compare.__main__ import main
-from search.folder import State
+from search.storage.folder import State
 from tests.browser import Opened
 from tests.compared import made, pictures_split
 from tests.synthetic import HOSTILE, synthetic_search

@@ -18,8 +18,8 @@ from search.compare.look import LEAST_PX, apart
 from search.compare.overview import overview
 from search.compare.progress import progress
 from search.compare.scores import scores
-from search.objectives import Objectives
-from search.trials import METRICS, TrialRecord
+from search.settings.objectives import Objectives
+from search.trials.trials import METRICS, TrialRecord
 from tests.synthetic import START, synthetic_search, synthetic_view
 
 SAME = Identity("abc", ("anna", "bert"), "split", "val_accuracy")

@@ -13,7 +13,7 @@ from search.compare.entry import read_entries
 from search.compare.match import Played, match, match_of
 from search.compare.told import pair, said
 from search.rematch.verdict import Contender, verdict
-from search.trials import METRICS
+from search.trials.trials import METRICS
 from tests.compared import made, pictures_split, selection_labels, winner_answers
 from tests.predictions import runs
 

@@ -13,9 +13,9 @@ from search.compare.cohorts import cohorts
 from search.compare.entry import read_entries
 from search.compare.page import links, page_text
 from search.compare.sections import Sections
-from search.folder import State
-from search.objectives import weights
 from search.report import style
+from search.settings.objectives import weights
+from search.storage.folder import State
 from tests.compared import made, pictures_split
 from tests.synthetic import HOSTILE, synthetic_search
 

@@ -14,8 +14,8 @@ from search.compare.match import Match, Pair
 from search.compare.overview import overview
 from search.compare.told import interval, pair, said
 from search.report import facts
-from search.report.text import difference, listed
-from search.trials import METRICS
+from search.text import difference, listed
+from search.trials.trials import METRICS
 from tests.compared import made
 from tests.synthetic import synthetic_search, synthetic_view
 from tests.test_report_rematch import played

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from search import cost_model as module
-from search.cost_model import CostModel
-from search.pace import BEND, NOISE, OFFSET, Pace
-from search.records import Records
+from search.costs import cost_model as module
+from search.costs.cost_model import CostModel
+from search.costs.pace import BEND, NOISE, OFFSET, Pace
 from search.run import parser
-from search.settings import Settings
-from search.trials import Trial, TrialRecord
+from search.settings.settings import Settings
+from search.trials.records import Records
+from search.trials.trials import Trial, TrialRecord
 from spaces.recipe import Recipe
 from spaces.space import Space
 from tests.simulated import epoch, space

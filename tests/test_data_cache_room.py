@@ -15,8 +15,8 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from search.pictures import decode_for, ready_pictures
-from search.settings import Settings
+from search.planning.pictures import decode_for, ready_pictures
+from search.settings.settings import Settings
 from tests.commands import ROOT
 from tests.pictures import noise, save
 from trainables.data import Cache, DataError, build_or_open, build_or_open_each, prepare, read_listing

@@ -14,8 +14,8 @@ import torch
 
 from search import export as command
 from search import predict, retrain, train
-from search.folder import SearchFolder, State
-from search.training import forget
+from search.model.training import forget
+from search.storage.folder import SearchFolder, State
 from tests.fake_hub import TOKEN, FakeHub, hub
 from tests.test_commands import toy_folder
 from trainables import export_check, stranger

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from search.disk import disk, size
-from search.settings import Settings
+from search.planning.disk import disk, size
+from search.settings.settings import Settings
 from spaces.recipe import Recipe
 from tests.simulated import space
 from tests.toy_pictures import CPU, tiny_recipe, toy_pictures

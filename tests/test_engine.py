@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 import torch
 
-from search import records
-from search.allowance import EndedBy
-from search.engine import Engine
-from search.lengths import length_epochs
-from search.losses import Cause, Loss
-from search.networks import Networks
+from search.costs.networks import Networks
+from search.engine.engine import Engine
+from search.engine.starting import starts as known_starts
+from search.engine.starting import turn
+from search.planning.warm_start import store_formers, stored_formers, warm_start
 from search.policy import forecast_search, forecaster, sampler
 from search.policy.asha import Decision
-from search.settings import Settings
-from search.starting import starts as known_starts
-from search.starting import turn
-from search.trials import METRICS, Epoch, Outcome, Start, Trial, ranked
-from search.warm_start import store_formers, stored_formers, warm_start
+from search.settings.allowance import EndedBy
+from search.settings.settings import Settings
+from search.trials import records
+from search.trials.lengths import length_epochs
+from search.trials.losses import Cause, Loss
+from search.trials.trials import METRICS, Epoch, Outcome, Start, Trial, ranked
 from spaces.recipe import Optim, Recipe
 from spaces.space import Space
 from tests.simulated import (

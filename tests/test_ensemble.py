@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.calibrated import calibration_of_ensemble
-from search.ensemble import candidate
-from search.folder import FolderError, SearchFolder
+from search.model.calibrated import calibration_of_ensemble
+from search.model.ensemble import candidate
 from search.rematch.conclude import conclude
 from search.report.facts.ensemble import CHOSEN_BY, ensemble
 from search.results import winner_of
-from search.trials import Outcome
+from search.storage.folder import FolderError, SearchFolder
+from search.trials.trials import Outcome
 from tests.predictions import runs
 from tests.simulated import record, search_folder, trial, write_records
 from tests.test_rematch_conclude import CLASSES, LABELS, rematch, split

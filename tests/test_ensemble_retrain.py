@@ -16,16 +16,16 @@ from PIL import Image
 
 from search import evaluate, predict
 from search import retrain as command
-from search.calibrated import calibration_of_ensemble
-from search.ensemble import candidate
-from search.explained import NO_LAYERS
 from search.final import TRAINED_ON, choose, retrain
-from search.folder import FolderError, SearchFolder
+from search.images.explained import NO_LAYERS
+from search.model.calibrated import calibration_of_ensemble
+from search.model.ensemble import candidate
+from search.model.training import fit
 from search.rematch.conclude import conclude
 from search.report.facts.ensemble import ensemble
 from search.results import config_of
-from search.training import fit
-from search.trials import Outcome
+from search.storage.folder import FolderError, SearchFolder
+from search.trials.trials import Outcome
 from spaces.ensemble import EnsembleRecipe, read_recipe
 from tests.predictions import runs
 from tests.simulated import record, search_folder, trial, write_records
@@ -298,7 +298,7 @@ def test_a_member_that_diverges_is_named(folder: SearchFolder, monkeypatch: pyte
         calls.append(1)
         return len(calls) == 2
 
-    monkeypatch.setattr("search.training.diverged", diverges_second)
+    monkeypatch.setattr("search.model.training.diverged", diverges_second)
     second = candidate(folder).members[1].number
     with pytest.raises(
         FolderError, match=rf"^trial {second} \(.*diverged.*Try another --seed, or leave --ensemble out\."

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from search.evaluate import evaluate, learnt_from
-from search.folder import SearchFolder
+from search.storage.folder import SearchFolder
 from spaces.errors import InputError
 from tests.pictures import class_folders
 from tests.toy_pictures import tiny_recipe

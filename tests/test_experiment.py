@@ -14,20 +14,20 @@ import pytest
 import torch
 
 from search import experiment
-from search.budget import Budget
-from search.changes import refuse_changed_settings, refuse_changes
+from search.costs.networks import Networks
+from search.engine.budget import Budget
 from search.experiment import resume, start
-from search.folder import FolderError, SearchFolder, State
 from search.live_page import LivePage
-from search.networks import Networks
-from search.plan import Plan
+from search.planning.changes import refuse_changed_settings, refuse_changes
+from search.planning.plan import Plan
 from search.policy import sampler
-from search.records import RecordFile
 from search.rematch import play as playing
 from search.rematch.runs import Rematch
 from search.results import view
-from search.settings import Settings
-from search.trials import Outcome, Start
+from search.settings.settings import Settings
+from search.storage.folder import FolderError, SearchFolder, State
+from search.trials.records import RecordFile
+from search.trials.trials import Outcome, Start
 from search.tune.cluster import Cluster, ClusterError
 from search.tune.connection import Connection
 from search.tune.driver import Venue

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from search import explained_files
-from search.drawing import LEAST_PX, MOST_BYTES, MOST_PX, enlarged, grid, overlaid, webp
-from search.examples import typical_hits, worst_mistakes
-from search.explained import CHANNELS, explained
-from search.explained_files import FILE, write_explained
-from search.heat_colours import diverging, sequential
+from search.images import explained_files
+from search.images.drawing import LEAST_PX, MOST_BYTES, MOST_PX, enlarged, grid, overlaid, webp
+from search.images.examples import typical_hits, worst_mistakes
+from search.images.explained import CHANNELS, explained
+from search.images.explained_files import FILE, write_explained
+from search.images.heat_colours import diverging, sequential
 from spaces.recipe import Recipe
 from tests.pictures import class_folders, noise
 from tests.toy_pictures import CPU, tiny_recipe

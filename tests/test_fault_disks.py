@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from search.trials import Outcome
+from search.trials.trials import Outcome
 from tests.aftermath import assert_each_trial_is_recorded_once, assert_nothing_is_left, events
 from tests.commands import Desk
 from tests.faulty import SLOW, faulty

@@ -18,8 +18,8 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.core.generated import autoscaler_pb2
 
-from search.losses import Cause
-from search.trials import Outcome
+from search.trials.losses import Cause
+from search.trials.trials import Outcome
 from tests.aftermath import assert_each_trial_is_recorded_once, assert_nothing_is_left, events
 from tests.commands import ROOT, Desk
 from tests.faulty import SLOW

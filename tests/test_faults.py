@@ -10,11 +10,11 @@ import time
 import numpy as np
 import pytest
 
-from search import records
-from search.folder import SearchFolder
 from search.rematch.conclusion import concluded
 from search.results import winner, winner_of
-from search.trials import METRICS, Outcome
+from search.storage.folder import SearchFolder
+from search.trials import records
+from search.trials.trials import METRICS, Outcome
 from tests.aftermath import assert_each_trial_is_recorded_once, assert_nothing_is_left, processes_of
 from tests.commands import Desk
 from tests.faulty import SLOW, faulty

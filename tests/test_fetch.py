@@ -11,8 +11,8 @@ import pytest
 from search import fetch as module
 from search import list as listing
 from search.fetch import bring_answers, fetch, require_unused, searches_in
-from search.folder import FolderError, SearchFolder
-from search.owner import Owner, drivers
+from search.storage.folder import FolderError, SearchFolder
+from search.storage.owner import Owner, drivers
 from tests.stored import begun, go_on
 from trainables.storage import Storage, StorageError
 

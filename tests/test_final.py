@@ -12,10 +12,10 @@ import pytest
 
 from search import retrain as command
 from search.final import choose, retrain
-from search.folder import FolderError, SearchFolder
+from search.model.training import _state_file
 from search.results import config_of
-from search.training import _state_file
-from search.trials import Outcome, Trial, TrialRecord
+from search.storage.folder import FolderError, SearchFolder
+from search.trials.trials import Outcome, Trial, TrialRecord
 from spaces.errors import InputError
 from spaces.faults import SpaceError
 from spaces.recipe import Recipe

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import ray
 
-from search.settings import Settings
+from search.settings.settings import Settings
 from search.tune import foreseen
 from search.tune.cluster import Cluster, ClusterError
 from search.tune.connection import Connection

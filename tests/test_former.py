@@ -20,7 +20,7 @@ from search.policy.history import Turn
 from search.policy.policy import make_policy
 from search.policy.rungs import Rungs
 from search.policy.trend import Trend
-from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord
+from search.trials.trials import Epoch, Metric, Outcome, Trial, TrialRecord
 from tests.forecasting import BEST as BEST_RATE
 from tests.forecasting import PASSES, RUNGS, Search, curve, drawn, families, place_of_rate
 

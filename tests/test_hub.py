@@ -11,8 +11,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from search import export as command
-from search.folder import SearchFolder
-from search.hub import HubError, check_hub, push
+from search.model.hub import HubError, check_hub, push
+from search.storage.folder import SearchFolder
 from tests.fake_hub import TOKEN, FakeHub, hub
 from tests.test_model_card import folder_of
 

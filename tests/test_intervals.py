@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats import binomtest
 
-from search.intervals import around, independent, of_model, student, wilson
-from search.resampling import score_of, summands
-from search.trials import METRICS, Metric
+from search.statistics.intervals import around, independent, of_model, student, wilson
+from search.statistics.resampling import score_of, summands
+from search.trials.trials import METRICS, Metric
 from tests.predictions import certain, drawn
 from trainables.metrics import macro_f1
 

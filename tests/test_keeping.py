@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from search import retrain as command
-from search.folder import METRICS_FILE, SearchFolder
-from search.keeping import STATES, Keeping
-from search.owner import NOTE
+from search.model.keeping import STATES, Keeping
+from search.model.training import STATE_SUFFIX
 from search.retrain import _opened
-from search.training import STATE_SUFFIX
+from search.storage.folder import METRICS_FILE, SearchFolder
+from search.storage.owner import NOTE
 from tests.simulated import Clock
 from tests.stored import Away, away, begun
 from tests.stored import folder as folder

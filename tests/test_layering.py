@@ -11,6 +11,11 @@ import pytest
 from tests.commands import ROOT, run_program
 
 LAYERS = ["spaces", "trainables", "search"]
+ROOMS = [
+    *("text", "trials", "policy", "settings", "statistics", "storage", "costs", "engine", "console"),
+    *("planning", "images", "tune", "rematch", "report", "model", "tracking"),
+]
+"""Of the search. What is in none of them, and `search/compare`, are commands and what they share."""
 FILES = sorted(path.relative_to(ROOT) for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 
 
@@ -22,6 +27,14 @@ def imported(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
             yield node.module or ""
+
+
+def search_modules(path: Path) -> Iterator[str]:
+    """Of those that a file imports: `from search import text` imports `search.text`."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "search":
+            yield from (f"search.{alias.name}" for alias in node.names)
+    yield from (name for name in imported(path) if name.startswith("search."))
 
 
 def packages(path: Path) -> set[str]:
@@ -37,6 +50,14 @@ def test_there_are_files_to_look_at() -> None:
 def test_a_file_imports_only_leftward(path: Path) -> None:
     rightward = set(LAYERS[LAYERS.index(path.parts[0]) + 1 :]) | {"tests", "benchmarks"}
     assert packages(path).isdisjoint(rightward)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_of_the_search_imports_only_leftward(room: str) -> None:
+    files = [path for path in FILES if path.parts[:2] in {("search", room), ("search", f"{room}.py")}]
+    assert files
+    others = {name.split(".")[1] for path in files for name in search_modules(path)} - {room}
+    assert others <= set(ROOMS[: ROOMS.index(room)])
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from search import live_page
-from search.engine import Engine
-from search.folder import SearchFolder, State
+from search.engine.engine import Engine
 from search.live_page import LEAST_S, MOST_S, SHARE, LivePage, follow
-from search.records import RecordFile
 from search.report.facts import rematch_runs
 from search.results import view, write_results
-from search.trials import Outcome
+from search.storage.folder import SearchFolder, State
+from search.trials.records import RecordFile
+from search.trials.trials import Outcome
 from tests.simulated import Clock, Workers, engine, search_folder, space
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")

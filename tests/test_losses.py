@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from search.engine import Engine
-from search.losses import MOST_IN_VAIN, MOST_RESTARTS, Cause, Loss
-from search.records import steady_clock
-from search.trials import Outcome
+from search.engine.engine import Engine
+from search.trials.losses import MOST_IN_VAIN, MOST_RESTARTS, Cause, Loss
+from search.trials.records import steady_clock
+from search.trials.trials import Outcome
 from spaces.space import Space
 from tests.simulated import engine, epoch, space
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from search import mirror as module
 from search.fetch import fetch
-from search.folder import SearchFolder
-from search.mirror import EVERY_S, SELDOM_S, Mirror
-from search.owner import NOTE, Owner
+from search.storage import mirror as module
+from search.storage.folder import SearchFolder
+from search.storage.mirror import EVERY_S, SELDOM_S, Mirror
+from search.storage.owner import NOTE, Owner
 from tests.simulated import Clock
 from tests.stored import LOG, Away, away, go_on
 from tests.stored import folder as folder

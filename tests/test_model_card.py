@@ -16,9 +16,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from PIL import Image
 
-from search.folder import FolderError
-from search.model_card import DEMO, card, write_card
+from search.model.model_card import DEMO, card, write_card
 from search.report.facts.ensemble import ensemble
+from search.storage.folder import FolderError
 from spaces.ensemble import ensemble_recipe
 from spaces.recipe import Recipe
 from tests.toy_pictures import HOSTILE, tiny_recipe

@@ -10,13 +10,13 @@ import pytest
 import torch
 from rich.console import Console
 
-from search import networks as module
-from search import variants as variants_module
-from search.folder import FolderError
-from search.limits import LimitError, within_limits
-from search.networks import Networks, load
-from search.report.text import amount
-from search.variants import identity, named, variants
+from search.costs import networks as module
+from search.costs import variants as variants_module
+from search.costs.networks import Networks, load
+from search.costs.variants import identity, named, variants
+from search.planning.limits import LimitError, within_limits
+from search.storage.folder import FolderError
+from search.text import amount
 from spaces.recipe import Recipe
 from spaces.space import Space
 from tests.simulated import space

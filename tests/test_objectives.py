@@ -20,19 +20,19 @@ from pydantic import ValidationError
 
 from search import leaderboard, run
 from search import list as listing
-from search import networks as networks_module
-from search.engine import Engine
+from search.costs import networks as networks_module
+from search.costs.networks import Networks, load
+from search.engine.engine import Engine
 from search.final import choose
-from search.folder import FolderError, SearchFolder, State
-from search.networks import Networks, load
-from search.objectives import COSTS, Objectives, weights
 from search.report import facts, front, style
 from search.report.facts import SearchView, pareto_front
 from search.report.page import write_leaderboard
 from search.results import write_results
 from search.run import settings_from
-from search.settings import Settings
-from search.trials import METRICS, Epoch, Outcome, TrialRecord, ranked
+from search.settings.objectives import COSTS, Objectives, weights
+from search.settings.settings import Settings
+from search.storage.folder import FolderError, SearchFolder, State
+from search.trials.trials import METRICS, Epoch, Outcome, TrialRecord, ranked
 from spaces.recipe import Recipe
 from spaces.space import Space
 from tests.simulated import Workers, engine, epoch, finish, record, search_folder, space, story, trial

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from search import owner as module
-from search.owner import GONE_S, NOTE, Owner, owned
+from search.storage import owner as module
+from search.storage.owner import GONE_S, NOTE, Owner, owned
 from tests.stored import Away, away
 from trainables.storage import Storage, StorageError
 

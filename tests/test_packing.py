@@ -8,9 +8,9 @@ from typing import Any
 import optuna
 import pytest
 
-from search.packing import HEADROOM, Measured, costliest, form, kind, load_costs, save_costs, together
-from search.settings import Settings
-from search.trials import Trial
+from search.costs.packing import HEADROOM, Measured, costliest, form, kind, load_costs, save_costs, together
+from search.settings.settings import Settings
+from search.trials.trials import Trial
 from search.tune.cluster import Cluster
 from search.tune.nodes import Node
 from search.tune.resources import Resources, may_share, packed, share

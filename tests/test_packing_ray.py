@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from search.packing import form, save_costs
-from search.trials import Outcome
+from search.costs.packing import form, save_costs
+from search.trials.trials import Outcome
 from spaces.recipe import Recipe
 from tests.commands import Desk
 from trainables.cost import Cost

@@ -15,8 +15,8 @@ import torch
 
 from search import retrain as command
 from search.final import choose, retrain
-from search.folder import SearchFolder
-from search.training import fit
+from search.model.training import fit
+from search.storage.folder import SearchFolder
 from spaces.errors import InputError
 from spaces.recipe import Recipe
 from tests.pictures import class_folders

@@ -13,21 +13,23 @@ import torch
 from rich.console import Console
 from safetensors.torch import save_file
 
-from search import experiment, networks, rehearsal, run
-from search import plan as plans
-from search.changes import refuse_changes
-from search.folder import FolderError, SearchFolder
-from search.limits import LimitError
-from search.plan import Plan, describe, make_plan
+from search import experiment, run
+from search.costs import networks
+from search.costs.variants import variants
+from search.planning import plan as plans
+from search.planning import rehearsal
+from search.planning.changes import refuse_changes
+from search.planning.limits import LimitError
+from search.planning.plan import Plan, describe, make_plan
 from search.policy import policy
 from search.policy.policy import Policy
-from search.records import RecordFile
 from search.run import settings_from
-from search.trials import Epoch, Outcome, Start, Trial, TrialRecord
+from search.storage.folder import FolderError, SearchFolder
+from search.trials.records import RecordFile
+from search.trials.trials import Epoch, Outcome, Start, Trial, TrialRecord
 from search.tune.cluster import Cluster
 from search.tune.connection import Connection
 from search.tune.nodes import Node
-from search.variants import variants
 from spaces.faults import SpaceError
 from spaces.recipe import Recipe
 from spaces.recipe_files import load_trial_config

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from search.cost_model import CostModel
+from search.costs.cost_model import CostModel
 from search.policy.asha import Decision
 from search.policy.forecast_search import GUIDED_FROM
 from search.policy.policy import make_policy
-from search.records import FILE, Records
-from search.trials import METRICS
+from search.trials.records import FILE, Records
+from search.trials.trials import METRICS
 from spaces.space_files import load_space
 from tests.commands import Desk
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search.contact_sheet import GAP_PX, PAPER, Cell, Layout, contact_sheet, layout_of
-from search.handful import pick
+from search.images.contact_sheet import GAP_PX, PAPER, Cell, Layout, contact_sheet, layout_of
+from search.images.handful import pick
+from search.images.samples import sample_rows
 from search.preview import PICTURES, SAMPLES, main
-from search.samples import sample_rows
 from spaces.errors import InputError
 from spaces.recipe import Recipe
 from tests.commands import Desk

@@ -24,7 +24,7 @@ from search.policy.history import History, Turn
 from search.policy.priors import CERTAINTY, SPREAD, draw, likelihoods, shares, with_priors
 from search.policy.sampler import Sampler
 from search.policy.unit_cube import value_at
-from search.trials import METRICS, Outcome, Trial, TrialRecord
+from search.trials.trials import METRICS, Outcome, Trial, TrialRecord
 from spaces.domains import Choice, Range
 from spaces.faults import SpaceError
 from spaces.parameters import Parameter

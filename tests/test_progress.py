@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from search.engine import Engine
-from search.live import PIPED_EVERY_S
-from search.losses import Cause, Loss
-from search.progress import Progress, main_settings
-from search.trials import Outcome
+from search.console.live import PIPED_EVERY_S
+from search.console.progress import Progress, main_settings
+from search.engine.engine import Engine
+from search.trials.losses import Cause, Loss
+from search.trials.trials import Outcome
 from spaces.space import Space
 from tests.simulated import Clock, Workers, engine, epoch, record, space, trial
 
@@ -221,7 +221,7 @@ def test_markup_in_names_and_errors_is_shown_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
     kind: type,
 ) -> None:
-    monkeypatch.setattr("search.progress.main_settings", lambda entry: "[bold]net[/bold] [/]")
+    monkeypatch.setattr("search.console.progress.main_settings", lambda entry: "[bold]net[/bold] [/]")
     driven = engine(tmp_path / "records.jsonl", searched, trials=10)
     clock = Clock()
     with Progress(driven, kind(out), clock=clock) as progress:

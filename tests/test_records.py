@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from search import records
-from search.losses import Cause, Loss
-from search.records import NoRecordError, RecordFile, Records, RecordsError
-from search.trials import Epoch, Outcome, Trial
+from search.trials import records
+from search.trials.losses import Cause, Loss
+from search.trials.records import NoRecordError, RecordFile, Records, RecordsError
+from search.trials.trials import Epoch, Outcome, Trial
 from tests.simulated import epoch, trial
 
 

@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 
 from search.final import choose
-from search.folder import FolderError, SearchFolder, State
-from search.records import RecordFile
 from search.rematch import conclude as concluding
 from search.rematch.conclude import conclude
 from search.rematch.conclusion import concluded
 from search.rematch.shown import outcome
 from search.results import winner_of, write_results
-from search.trials import Outcome, TrialRecord
+from search.storage.folder import FolderError, SearchFolder, State
+from search.trials.records import RecordFile
+from search.trials.trials import Outcome, TrialRecord
 from tests.simulated import record, search_folder, trial, write_records
 from tests.toy_pictures import tiny_recipe
 from trainables.answers import AnswersError, answers_file, load_answers, save_answers

@@ -11,7 +11,7 @@ from scipy.special import logsumexp, softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from search.rematch.ensemble import averaged, gain
-from search.trials import METRICS
+from search.trials.trials import METRICS
 from tests.predictions import certain, runs
 
 ACCURACY, MACRO_F1, LOSS = (METRICS[name] for name in ("val_accuracy", "val_macro_f1", "val_loss"))

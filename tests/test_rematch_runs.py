@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from search.losses import Cause, Loss
 from search.policy.asha import Decision
-from search.records import RecordFile, read
 from search.rematch.runs import ORIGIN, Rematch, contenders, runs_due, runs_of
-from search.trials import METRICS, Outcome, TrialRecord
+from search.trials.losses import Cause, Loss
+from search.trials.records import RecordFile, read
+from search.trials.trials import METRICS, Outcome, TrialRecord
 from tests.simulated import epoch, record, trial
 
 ACCURACY = METRICS["val_accuracy"]

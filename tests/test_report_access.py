@@ -10,7 +10,7 @@ import pytest
 from search.report import facts
 from search.report.page import write_leaderboard
 from search.report.style import time_unit
-from search.trials import Outcome
+from search.trials.trials import Outcome
 from tests.browser import Opened
 from tests.finals import whole_view
 from tests.report_views import ALONE, ODD

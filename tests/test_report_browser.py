@@ -10,7 +10,7 @@ import pytest
 from search.report import facts
 from search.report.opened import trial_yaml
 from search.report.page import write_leaderboard
-from search.trials import Trial
+from search.trials.trials import Trial
 from tests.browser import Opened
 from tests.report_views import ALONE, ODD
 from tests.synthetic import HOSTILE, synthetic_search, synthetic_view

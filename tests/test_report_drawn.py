@@ -6,7 +6,7 @@ import pandas as pd
 
 from search.report import facts
 from search.report.sections import Sections
-from search.trials import ranked
+from search.trials.trials import ranked
 from tests.synthetic import synthetic_search, synthetic_view
 
 

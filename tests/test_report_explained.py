@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from search.explained import explained
-from search.explained_files import FILE, write_explained
-from search.folder import SearchFolder
+from search.images.explained import explained
+from search.images.explained_files import FILE, write_explained
 from search.report import facts
 from search.report.facts import SearchView
 from search.report.page import page_text
+from search.storage.folder import SearchFolder
 from tests.pictures import class_folders
 from tests.synthetic import HOSTILE, synthetic_view
 from tests.toy_pictures import CPU, tiny_recipe

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from search.report import facts, text
-from search.trials import METRICS, Epoch, Outcome, Trial, TrialRecord, ranked
+from search import text
+from search.report import facts
+from search.trials.trials import METRICS, Epoch, Outcome, Trial, TrialRecord, ranked
 from tests.synthetic import EPOCHS, HOSTILE, START, synthetic_data, synthetic_search, synthetic_view
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from search.report import facts, figures, parallel, style
-from search.trials import METRICS
+from search.trials.trials import METRICS
 from tests.synthetic import HOSTILE, synthetic_search, synthetic_view
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from search.allowance import Allowance, EndedBy
-from search.folder import State
 from search.policy.sampler_names import SAMPLERS
 from search.report import facts
 from search.report.page import page_text
 from search.results import view
-from search.settings import Settings
-from search.trials import Trial
+from search.settings.allowance import Allowance, EndedBy
+from search.settings.settings import Settings
+from search.storage.folder import State
+from search.trials.trials import Trial
 from spaces.space_files import load_space
 from tests.simulated import search_folder
 from tests.synthetic import HOSTILE, synthetic_search, synthetic_view

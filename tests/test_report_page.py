@@ -20,7 +20,7 @@ from search.report import facts
 from search.report.opened import trial_yaml
 from search.report.page import csv_text, page_text, script_json, write_leaderboard
 from search.report.rows import in_full
-from search.trials import Outcome
+from search.trials.trials import Outcome
 from spaces.yaml_files import dump_yaml, parse_yaml
 from tests.report_views import ALONE, ODD
 from tests.synthetic import HOSTILE, synthetic_search, synthetic_view

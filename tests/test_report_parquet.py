@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from search.objectives import Objectives
 from search.report import facts
 from search.report.page import write_leaderboard
 from search.report.parquet import TYPES, parquet_bytes, typed
-from search.trials import METRICS, TrialRecord
+from search.settings.objectives import Objectives
+from search.trials.trials import METRICS, TrialRecord
 from tests.synthetic import synthetic_search, synthetic_view
 
 

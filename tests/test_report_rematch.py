@@ -11,7 +11,7 @@ from search.report import contest, facts
 from search.report.facts import SearchView
 from search.report.page import page_text
 from search.report.style import colours
-from search.trials import Outcome, TrialRecord, ranked
+from search.trials.trials import Outcome, TrialRecord, ranked
 from tests.finals import played
 from tests.synthetic import synthetic_view
 

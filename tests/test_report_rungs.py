@@ -11,7 +11,7 @@ import pytest
 from search.policy.rungs import Rungs
 from search.report import facts, figures, ladder, style
 from search.report.facts.view import SearchView
-from search.trials import METRICS, Outcome
+from search.trials.trials import METRICS, Outcome
 from tests.synthetic import EPOCHS, synthetic_search, synthetic_view
 
 

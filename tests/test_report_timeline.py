@@ -10,7 +10,7 @@ import pytest
 
 from search.report import facts, style, timeline
 from search.report.sections import Sections
-from search.trials import Epoch, Trial, TrialRecord
+from search.trials.trials import Epoch, Trial, TrialRecord
 from tests.synthetic import START, synthetic_search, synthetic_view
 
 NET = {"model": {"name": "net"}}

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from search import resampling
-from search.resampling import covariance, score, score_of, summands, units
-from search.trials import METRICS, Metric
+from search.statistics import resampling
+from search.statistics.resampling import covariance, score, score_of, summands, units
+from search.trials.trials import METRICS, Metric
 from tests.predictions import certain, drawn, runs
 from trainables.metrics import Tally
 

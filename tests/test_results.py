@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from search import leaderboard, results
-from search.engine import Engine
-from search.folder import SearchFolder, State
+from search.engine.engine import Engine
 from search.results import config_of, winner, write_results
-from search.trials import METRICS, Outcome
+from search.storage.folder import SearchFolder, State
+from search.trials.trials import METRICS, Outcome
 from spaces.recipe_files import load_trial_config
 from spaces.space import Space
 from tests.simulated import Workers, engine, finish, record, search_folder, space, trial

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from search.asks import Ask, require_known
 from search.run import parser, settings_from
-from search.settings import Settings
-from search.trials import Trial
+from search.settings.asks import Ask, require_known
+from search.settings.settings import Settings
+from search.trials.trials import Trial
 from search.tune import room as rooms
 from search.tune.cluster import Cluster, ClusterError
 from search.tune.nodes import Node, NodeType, node_types

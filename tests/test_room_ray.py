@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from search.trials import Outcome
+from search.trials.trials import Outcome
 from tests.clusters import RayCluster
 from tests.commands import Desk
 

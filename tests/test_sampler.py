@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 from search.policy import optuna_samplers
 from search.policy import sampler as module
 from search.policy.sampler import NothingFitsError, Sampler, write_study
-from search.trials import METRICS, Outcome, Trial, TrialRecord
+from search.trials.trials import METRICS, Outcome, Trial, TrialRecord
 from spaces.space import Space
 from tests.simulated import engine, epoch, finish, space
 

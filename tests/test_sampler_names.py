@@ -25,8 +25,8 @@ from search.policy.policy import make_policy
 from search.policy.sampler import NothingFitsError, Sampler
 from search.policy.sampler_names import SAMPLERS as NAMES
 from search.policy.unit_cube import place_of, value_at
-from search.settings import Settings
-from search.trials import METRICS, Metric, Outcome, Trial, TrialRecord
+from search.settings.settings import Settings
+from search.trials.trials import METRICS, Metric, Outcome, Trial, TrialRecord
 from spaces.domains import Choice, Domain, Range
 from spaces.parameters import Parameter
 from spaces.space_files import load_space

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from search.scratch import PREFIX, folders, scratch
+from search.storage.scratch import PREFIX, folders, scratch
 from tests.commands import ROOT
 
 HOLDER = """
-from search.scratch import scratch
+from search.storage.scratch import scratch
 with scratch() as folder:
     print(folder, flush=True)
     input()

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from search.accounts import Accounts
-from search.allowance import Allowance, EndedBy, duration_s
-from search.budget import MOST_FAILURES, MOST_SHARE, REMATCH_SHARE, UNMEASURED_SHARE, Budget, Estimate
-from search.engine import Engine
-from search.folder import State
+from search.console.progress import Progress
+from search.engine.budget import MOST_FAILURES, MOST_SHARE, REMATCH_SHARE, UNMEASURED_SHARE, Budget, Estimate
+from search.engine.engine import Engine
 from search.policy import forecaster
 from search.policy.asha import Decision
-from search.progress import Progress
-from search.records import RecordFile, Records
 from search.results import config_of, view, winner, write_results
-from search.settings import Settings
-from search.trials import METRICS, Outcome, TrialRecord
+from search.settings.allowance import Allowance, EndedBy, duration_s
+from search.settings.settings import Settings
+from search.storage.folder import State
+from search.trials.accounts import Accounts
+from search.trials.records import RecordFile, Records
+from search.trials.trials import METRICS, Outcome, TrialRecord
 from search.tune.cluster import ClusterError
 from search.tune.resources import Resources
 from spaces.space import Space

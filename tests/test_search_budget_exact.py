@@ -10,15 +10,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.accounts import Accounts
-from search.allowance import Allowance, EndedBy
-from search.budget import Budget
-from search.engine import Engine
+from search.engine.budget import Budget
+from search.engine.engine import Engine
 from search.policy.asha import Asha, Decision
 from search.policy.policy import Policy
 from search.policy.rungs import Rungs
-from search.records import RecordFile
-from search.trials import METRICS, Epoch, Outcome, Trial, TrialRecord
+from search.settings.allowance import Allowance, EndedBy
+from search.trials.accounts import Accounts
+from search.trials.records import RecordFile
+from search.trials.trials import METRICS, Epoch, Outcome, Trial, TrialRecord
 from spaces.space import Space
 from tests.simulated import space
 

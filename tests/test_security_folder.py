@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from search import results
-from search.folder import FolderError, SearchFolder, State, readable
-from search.records import RecordFile, read
-from search.trials import Outcome
+from search.storage.folder import FolderError, SearchFolder, State, readable
+from search.trials.records import RecordFile, read
+from search.trials.trials import Outcome
 from search.tune import cluster
 from search.tune.private import secure_token
 from spaces.errors import InputError

@@ -15,19 +15,19 @@ from pydantic import ValidationError
 
 from search import list as listing
 from search import run
-from search.command import NOBODY_READS
-from search.folder import FolderError, SearchFolder, State, searches, write_text
-from search.records import RecordFile
+from search.console.command import NOBODY_READS
 from search.run import settings_from
-from search.settings import Settings
-from search.trials import Outcome
+from search.settings.settings import Settings
+from search.storage.folder import FolderError, SearchFolder, State, searches, write_text
+from search.trials.records import RecordFile
+from search.trials.trials import Outcome
 from tests.commands import ROOT
 from tests.simulated import epoch, search_folder, trial
 
 HOLDER = """
 import sys
 from pathlib import Path
-from search.folder import SearchFolder
+from search.storage.folder import SearchFolder
 with SearchFolder(Path(sys.argv[1])).held():
     print("held", flush=True)
     sys.stdin.read()
@@ -114,7 +114,9 @@ def test_all_values_out_of_range_are_named_at_once(results: Path, capsys: pytest
 
 
 def test_who_stops_reading_what_is_printed_sees_no_traceback(results: Path) -> None:
-    program = "import sys; from search.command import guarded; sys.exit(guarded(lambda: print('x') or 0))"
+    program = (
+        "import sys; from search.console.command import guarded; sys.exit(guarded(lambda: print('x') or 0))"
+    )
     with subprocess.Popen(
         [sys.executable, "-u", "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

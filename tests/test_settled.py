@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from search import run
-from search.folder import SearchFolder, State
 from search.results import write_results
-from search.scratch import LOCK, PREFIX
-from search.settings import Settings
+from search.settings.settings import Settings
 from search.settled import is_settled
-from search.trials import Outcome
+from search.storage.folder import SearchFolder, State
+from search.storage.scratch import LOCK, PREFIX
+from search.trials.trials import Outcome
 from search.tune import connection
 from tests.simulated import Workers, engine, finish, search_folder, space
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from search import starting
-from search.folder import FolderError, SearchFolder
-from search.networks import Networks
-from search.settings import Settings
-from search.starting import built_in_recipes, own_recipes, starts, stored_starts
+from search.costs.networks import Networks
+from search.engine import starting
+from search.engine.starting import built_in_recipes, own_recipes, starts, stored_starts
+from search.settings.settings import Settings
+from search.storage.folder import FolderError, SearchFolder
 from spaces.errors import InputError
 from spaces.faults import SpaceError
 from spaces.recipe import Recipe

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from search.folder import CHECKPOINTS
-from search.states import States, take_along
-from search.trials import METRICS, Outcome, TrialRecord, ranked
+from search.storage.folder import CHECKPOINTS
+from search.storage.states import States, take_along
+from search.trials.trials import METRICS, Outcome, TrialRecord, ranked
 from tests.simulated import record, trial
 from tests.stored import begun
 from trainables.checkpoint import checkpoint_name

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from search.settings import Settings, from_options
+from search.settings.settings import Settings, from_options
 from tests.stored import assert_keeps_files
 from trainables.storage import Storage, StorageError, storage_uri
 

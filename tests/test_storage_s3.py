@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from search.engine import Engine
+from search.engine.engine import Engine
 from search.fetch import fetch, require_unused
-from search.folder import SearchFolder
-from search.owner import NOTE, Owner
+from search.storage.folder import SearchFolder
+from search.storage.owner import NOTE, Owner
 from tests.aftermath import assert_each_trial_is_recorded_once
 from tests.commands import Desk
 from tests.faulty import SLOW

@@ -13,13 +13,13 @@ import pytest
 from rich.console import Console
 
 from search import run, track
-from search.folder import SearchFolder, State
+from search.storage.folder import SearchFolder, State
 from search.tracking import beside, trackers
 from search.tracking import follow as following
 from search.tracking.follow import follow
 from search.tracking.runs import Status
 from search.tracking.trackers import TrackingError, check_installed
-from search.trials import Epoch
+from search.trials.trials import Epoch
 from tests.simulated import search_folder
 from tests.synthetic import EPOCHS, synthetic_search
 from tests.tracked import Listing, end, events, tell, told_folder

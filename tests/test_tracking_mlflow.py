@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as Stored
 from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
-from search.folder import State
+from search.storage.folder import State
 from search.tracking.follow import follow
 from search.tracking.runs import plain_names
 from tests.synthetic import EPOCHS, synthetic_search

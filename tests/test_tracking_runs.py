@@ -12,10 +12,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.folder import State
-from search.settings import Settings
+from search.settings.settings import Settings
+from search.storage.folder import State
 from search.tracking.runs import Status, identity, plain, plain_names, search_run, trial_run
-from search.trials import Outcome
+from search.trials.trials import Outcome
 from spaces.flat import flatten
 from spaces.recipe_files import TrialConfig
 from tests.simulated import record, trial

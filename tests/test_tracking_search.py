@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from search.folder import SearchFolder
+from search.storage.folder import SearchFolder
 from tests.commands import Desk
 from tests.faulty import SLOW
 from tests.tracker_readers import (

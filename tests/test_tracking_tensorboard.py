@@ -9,7 +9,7 @@ import pytest
 from tensorboard.plugins.hparams import metadata
 from tensorboard.util.tensor_util import make_ndarray
 
-from search.folder import SearchFolder, State
+from search.storage.folder import SearchFolder, State
 from search.tracking import follow as following
 from search.tracking.follow import follow
 from search.tracking.runs import Status, trial_run

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from search.folder import SearchFolder
+from search.storage.folder import SearchFolder
 from spaces.flat import flatten
 from tests.commands import ROOT
 from tests.synthetic import EPOCHS, synthetic_search

@@ -17,11 +17,11 @@ from safetensors.torch import load_file, save_file
 
 from search import alone, leaderboard, predict, retrain, run, train
 from search import list as listing
-from search.folder import SearchFolder, State
-from search.readings import note_reading
-from search.records import Records
-from search.settings import Settings
-from search.trials import Outcome
+from search.settings.settings import Settings
+from search.storage.folder import SearchFolder, State
+from search.storage.readings import note_reading
+from search.trials.records import Records
+from search.trials.trials import Outcome
 from spaces.recipe_files import load_trial_config
 from tests.commands import Desk, run_program
 from tests.test_commands import CLASSES, toy_folder
@@ -166,7 +166,7 @@ def test_a_model_that_could_not_be_written_is_written_by_a_resume_without_traini
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("search.training.export_checked", fail)
+        patched.setattr("search.model.training.export_checked", fail)
         with pytest.raises(OSError, match="no space left"):
             started("full")
     folder = SearchFolder.open(Path("results/full"))

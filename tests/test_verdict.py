@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from search.intervals import of_model, wilson
 from search.rematch.noise import noise
 from search.rematch.verdict import Contender, Standing, Verdict, verdict
-from search.resampling import score_of, summands
-from search.trials import METRICS, Metric
+from search.statistics.intervals import of_model, wilson
+from search.statistics.resampling import score_of, summands
+from search.trials.trials import METRICS, Metric
 from tests.predictions import certain, runs
 from tests.test_benchmarks import script
 
@@ -55,7 +55,7 @@ def test_where_pictures_are_all_alike_it_is_the_t_interval_with_the_pooled_varia
         assert one.scores == pytest.approx(values, rel=1e-5)
         assert one.mean == pytest.approx(np.mean(values), rel=1e-5)
         assert one.spread == pytest.approx(np.std(values, ddof=1), rel=1e-4)
-        # Symmetry would make it `mean` +- `half`; see `search.intervals.around`.
+        # Symmetry would make it `mean` +- `half`; see `search.statistics.intervals.around`.
         assert (low + high) / 2 == pytest.approx(one.mean + spread / 2, rel=1e-4)
         assert low * high == pytest.approx(one.mean**2, rel=1e-4)
     behind = standing(found, 2).behind_interval or (math.nan, math.nan)

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import torch
 
-from search.folder import FolderError, SearchFolder
-from search.lengths import length_epochs
-from search.names import check_names, former_folders
-from search.networks import Networks
-from search.settings import Settings
-from search.starting import start_of, starts
-from search.trials import METRICS, Outcome, Trial, ranked
-from search.warm_start import WarmStart, said, store_formers, stored_formers, warm_start
+from search.costs.networks import Networks
+from search.engine.starting import start_of, starts
+from search.planning.names import check_names, former_folders
+from search.planning.warm_start import WarmStart, said, store_formers, stored_formers, warm_start
+from search.settings.settings import Settings
+from search.storage.folder import FolderError, SearchFolder
+from search.trials.lengths import length_epochs
+from search.trials.trials import METRICS, Outcome, Trial, ranked
 from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig
 from spaces.space import Space

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from safetensors.torch import save_file
 
-from search.trials import Trial
+from search.trials.trials import Trial
 from tests.pictures import class_folders
 from tests.toy_pictures import tiny_recipe
 from trainables import worker

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from search.folder import SearchFolder, State
-from search.records import RecordFile
+from search.storage.folder import SearchFolder, State
 from search.tracking.runs import Run
-from search.trials import Epoch, Outcome, Trial, TrialRecord, ranked
+from search.trials.records import RecordFile
+from search.trials.trials import Epoch, Outcome, Trial, TrialRecord, ranked
 from tests.simulated import search_folder
 
 Event = tuple[float, Trial | Epoch | TrialRecord]

@@ -14,9 +14,9 @@ from mlflow.entities import Run as Stored
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 from wandb.proto.wandb_internal_pb2 import Record
 
-from search.folder import SearchFolder
+from search.storage.folder import SearchFolder
 from search.tracking.to_tensorboard import tag
-from search.trials import Epoch, TrialRecord
+from search.trials.trials import Epoch, TrialRecord
 
 
 def recorded(epoch: Epoch) -> dict[str, float]:

@@ -100,7 +100,7 @@ def work(trial: dict[str, Any], place: Workplace, slot: Slot) -> None:
     driver alike. It reports the checkpoint's epochs once more, in case a report was lost on its way.
 
     Args:
-        trial: A `search.trials.Trial` as plain values.
+        trial: A `search.trials.trials.Trial` as plain values.
     """
     context = _Context(place.workers)
     try:

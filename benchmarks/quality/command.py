@@ -26,7 +26,7 @@ from benchmarks.quality.peers import PEERS
 from benchmarks.quality.regret import yardstick
 from benchmarks.quality.simulator import Setting, simulate
 from benchmarks.quality.tables import printed
-from search.folder import write_text
+from search.storage.folder import write_text
 from spaces.errors import InputError
 
 FIRST_SEED = 100

@@ -10,8 +10,8 @@ from dataclasses import replace
 from rich.console import Console
 
 from search import experiment
-from search.plan import make_plan
-from search.settings import Settings
+from search.planning.plan import make_plan
+from search.settings.settings import Settings
 from search.tune.connection import Connection
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.quality.interface import Job, Objective
+from search.engine.starting import turn
 from search.policy.asha import Decision
 from search.policy.former import Former, former_search
 from search.policy.policy import make_policy
-from search.starting import turn
-from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord, ranked
+from search.trials.trials import Epoch, Metric, Outcome, Trial, TrialRecord, ranked
 
 SCORE = Metric("score", "score", "max")
 

@@ -25,11 +25,11 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 from rich.console import Console
 
-from search.pictures import ready_pictures
-from search.records import FILE, RecordFile
-from search.scratch import scratch
-from search.settings import Settings
-from search.trials import Epoch, Trial
+from search.planning.pictures import ready_pictures
+from search.settings.settings import Settings
+from search.storage.scratch import scratch
+from search.trials.records import FILE, RecordFile
+from search.trials.trials import Epoch, Trial
 from search.tune.cluster import Cluster, connect
 from search.tune.resources import share
 from search.tune.trial import in_ray

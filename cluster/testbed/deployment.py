@@ -13,8 +13,8 @@ from pathlib import Path
 import yaml
 
 from cluster.testbed.hosts import KEY, SHARED, Host, HostError, run, ssh
-from search import records
-from search.records import Records
+from search.trials import records
+from search.trials.records import Records
 
 ROOT = Path(__file__).parents[2]
 FILE = Path("/tmp/on-prem.yaml")

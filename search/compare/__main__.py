@@ -10,14 +10,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.command import guarded, table_console
-from search.command_line import CommandLine
 from search.compare.cohorts import cohorts
 from search.compare.console import print_comparison
 from search.compare.entry import read_entries
 from search.compare.page import PAGE, write_comparison
 from search.compare.sections import Sections
-from search.folder import RESULTS, FolderError
+from search.console.command import guarded, table_console
+from search.console.command_line import CommandLine
+from search.storage.folder import RESULTS, FolderError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from search import text
 from search.compare.entry import Entry, Identity
-from search.report import text
 from search.report.facts import data_facts
 
 

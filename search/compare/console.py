@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search.allowance import span
+from search import text
 from search.compare import told
 from search.compare.overview import Tested
 from search.compare.sections import Sections, Shown
-from search.report import text
+from search.settings.allowance import span
 
 COLUMNS = (
     *("", "search", "state", "trials", "complete", "stopped", "failed", "time", "epochs"),

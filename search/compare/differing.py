@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from search import text
 from search.compare.entry import Entry
-from search.report import text
 from search.report.facts import FAMILY
 from spaces.flat import flatten
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from search import results
-from search.folder import FolderError, SearchFolder
 from search.report import facts
 from search.report.facts import SearchView
-from search.trials import METRICS, Metric, TrialRecord, ranked
+from search.storage.folder import FolderError, SearchFolder
+from search.trials.trials import METRICS, Metric, TrialRecord, ranked
 from spaces.errors import InputError
 from trainables.data import read_split
 

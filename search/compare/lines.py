@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from search import text
 from search.compare.look import apart, colour, dash
 from search.compare.progress import Progress
-from search.report import text
 from search.report.facts import Curve
 from search.report.style import empty_figure, label, log10, span, time_unit
-from search.trials import Metric
+from search.trials.trials import Metric
 
 HEIGHT = 420
 PLOT_PX = 340

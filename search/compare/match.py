@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from search import resampling
 from search.compare.cohorts import Cohort
 from search.compare.entry import Entry
-from search.folder import SearchFolder
-from search.intervals import TAIL, Interval
 from search.rematch.answers import answers_of, complete_runs, truth
 from search.rematch.noise import noise
-from search.trials import Metric
+from search.statistics import resampling
+from search.statistics.intervals import TAIL, Interval
+from search.storage.folder import SearchFolder
+from search.trials.trials import Metric
 from spaces.errors import InputError
 from trainables.data import read_split
 

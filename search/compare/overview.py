@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from search import text
 from search.compare.cohorts import source
 from search.compare.entry import Entry
-from search.intervals import Interval
-from search.objectives import COSTS
-from search.report import facts, text
-from search.trials import Outcome, TrialRecord
+from search.report import facts
+from search.settings.objectives import COSTS
+from search.statistics.intervals import Interval
+from search.trials.trials import Outcome, TrialRecord
 
 
 class Tested(NamedTuple):

@@ -11,12 +11,12 @@ from urllib.parse import quote
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from search import text
 from search.compare import look
 from search.compare.sections import Sections
 from search.compare.told import interval
-from search.folder import FolderError, SearchFolder, write_text
-from search.report import text
 from search.report.page import HERE, own_script, script_hash, script_json, template
+from search.storage.folder import FolderError, SearchFolder, write_text
 
 PAGE = "compare.html"
 SCRIPTS = ("figures", "numbers", "compare", "page")

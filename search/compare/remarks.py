@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from search import text
 from search.compare.differing import machine
 from search.compare.entry import Entry
 from search.compare.match import Match
 from search.compare.overview import Row
-from search.report import text
 
 
 def remarks(

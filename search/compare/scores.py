@@ -9,7 +9,7 @@ import numpy as np
 from search.compare.entry import Entry
 from search.report.facts import outcome_name
 from search.report.facts.drawn import even_sample
-from search.trials import ranked
+from search.trials.trials import ranked
 
 
 class Scores(NamedTuple):

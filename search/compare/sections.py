@@ -18,7 +18,7 @@ from search.report import facts
 from search.report.charts import Chart, Charts
 from search.report.facts import Curve
 from search.report.facts.rematch import Contender
-from search.trials import METRICS, Metric
+from search.trials.trials import METRICS, Metric
 
 MOST_MARKS = 3000
 """Trials in a figure, all searches together: a browser draws these at once."""

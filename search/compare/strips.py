@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from search import text
 from search.compare.look import colour, tick
 from search.compare.scores import Scores
-from search.report import text
 from search.report.contest import mean_bar, mean_said, promise
 from search.report.facts.rematch import Contender
 from search.report.style import SHARE, SYMBOLS, empty_figure, label, span, spread
-from search.trials import Metric
+from search.trials.trials import Metric
 
 ROW_PX = 44
 ROWS = "rows"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from search import text
 from search.compare.cohorts import Cohort, source
 from search.compare.match import Match, Pair
 from search.compare.overview import Row, overview
 from search.compare.remarks import remarks
-from search.report import text
 from search.report.facts import data_facts
-from search.trials import Metric
+from search.trials.trials import Metric
 
 MOST_NAMES = 4
 """That a sentence lists, rather than how many they are."""

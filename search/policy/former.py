@@ -13,7 +13,7 @@ import numpy as np
 from search.policy.forecaster import FEWEST, Forecaster
 from search.policy.rungs import Rungs
 from search.policy.trend import Trend
-from search.trials import Epoch, Metric, Outcome, TrialRecord
+from search.trials.trials import Epoch, Metric, Outcome, TrialRecord
 from spaces.tree import Tree
 
 FIRST, ALIKE = 5, 2

@@ -14,7 +14,7 @@ from search.policy.former import Former, trends_of
 from search.policy.history import seed_of
 from search.policy.rungs import Rungs
 from search.policy.sampler import Sampler
-from search.trials import Metric
+from search.trials.trials import Metric
 from spaces.tree import Tree
 
 

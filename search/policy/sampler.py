@@ -18,7 +18,7 @@ from search.policy.forecaster import Forecaster
 from search.policy.history import History, Turn
 from search.policy.optuna_samplers import suggest
 from search.policy.unit_cube import count_of, value_at
-from search.trials import Metric, Outcome, TrialRecord
+from search.trials.trials import Metric, Outcome, TrialRecord
 from spaces.domains import Fixed
 from spaces.tree import Tree
 

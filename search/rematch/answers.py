@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from search import records
-from search.folder import SearchFolder
 from search.rematch.runs import runs_of
-from search.trials import Outcome, TrialRecord
+from search.storage.folder import SearchFolder
+from search.trials import records
+from search.trials.trials import Outcome, TrialRecord
 from trainables.answers import AnswersError, answers_file, load_answers
 from trainables.data import groups_of
 

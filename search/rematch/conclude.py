@@ -8,14 +8,14 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from search import records
-from search.folder import SearchFolder
 from search.rematch.answers import answers_of, truth
 from search.rematch.conclusion import Conclusion, Costs
 from search.rematch.runs import contenders, runs_of
 from search.rematch.verdict import Contender, verdict
-from search.report.text import count
-from search.trials import METRICS, Outcome, TrialRecord
+from search.storage.folder import SearchFolder
+from search.text import count
+from search.trials import records
+from search.trials.trials import METRICS, Outcome, TrialRecord
 from spaces.recipe import Recipe
 from trainables.data import read_split
 from trainables.models.size import latency_ms, parameters

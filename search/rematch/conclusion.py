@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from search.folder import FolderError, SearchFolder
 from search.rematch.verdict import Verdict
+from search.storage.folder import FolderError, SearchFolder
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search import resampling
-from search.intervals import Interval, independent
 from search.rematch.noise import split_up
-from search.trials import METRICS, Metric
+from search.statistics import resampling
+from search.statistics.intervals import Interval, independent
+from search.trials.trials import METRICS, Metric
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def gain(
     pictures, or whole groups; see `search.rematch.noise`.
 
     Args:
-        metric: One of `search.trials.METRICS`.
+        metric: One of `search.trials.trials.METRICS`.
         members: See `averaged`.
         labels: int (N,).
         groups: int (N,): pictures of one scene have the same.

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search import resampling
-from search.intervals import TAIL, student
+from search.statistics import resampling
+from search.statistics.intervals import TAIL, student
 
 LEAST = 0.1
 """Of the rest's variance, which the seeds' is taken for where their scores are alike by chance, as few errors
@@ -81,8 +81,8 @@ def noise(runs: Sequence[Sequence[np.ndarray]], units: np.ndarray) -> Noise | No
     twice, and its interval is somewhat too wide.
 
     Args:
-        runs: The summands of each contender's runs, see `search.resampling.summands`.
-        units: int64 (N,), see `search.resampling.units`.
+        runs: The summands of each contender's runs, see `search.statistics.resampling.summands`.
+        units: int64 (N,), see `search.statistics.resampling.units`.
     """
     seeds = [len(of_one) for of_one in runs]
     if sum(seeds) == len(seeds) or units.max() == 0:
@@ -97,7 +97,7 @@ def split_up(scores: np.ndarray, of_runs: np.ndarray, seeds: Sequence[int], unit
 
     Args:
         scores: float (R,).
-        of_runs: Their covariance over pictures, (R, R); see `search.resampling.covariance`.
+        of_runs: Their covariance over pictures, (R, R); see `search.statistics.resampling.covariance`.
         seeds: Runs of each contender, k numbers that sum up to R; one at least is over 1.
         units: See `noise`.
     """

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from search.budget import Budget
-from search.folder import CHECKPOINTS, SearchFolder
-from search.records import RecordFile
+from search.engine.budget import Budget
 from search.rematch.runs import Rematch, contenders
 from search.rematch.shown import announcement, progress
-from search.settings import Settings
-from search.states import delete_all
-from search.trials import TrialRecord
+from search.settings.settings import Settings
+from search.storage.folder import CHECKPOINTS, SearchFolder
+from search.storage.states import delete_all
+from search.trials.records import RecordFile
+from search.trials.trials import TrialRecord
 from search.tune.driver import Venue, run
 from trainables.checkpoint import checkpoint_name
 from trainables.storage import Storage

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from search.losses import Loss
 from search.policy.asha import Decision
-from search.records import RecordFile, Records
-from search.trials import Epoch, Metric, Outcome, Trial, TrialRecord, diverged, ranked
+from search.trials.losses import Loss
+from search.trials.records import RecordFile, Records
+from search.trials.trials import Epoch, Metric, Outcome, Trial, TrialRecord, diverged, ranked
 
 ORIGIN = "rematch"
 """Of the runs' trials."""

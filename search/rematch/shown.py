@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from search.live import LiveLine
-from search.progress import ended
+from search.console.live import LiveLine
+from search.console.progress import ended
 from search.rematch.conclusion import Conclusion
 from search.rematch.runs import Rematch
-from search.report.text import count
-from search.trials import METRICS, Metric
+from search.text import count
+from search.trials.trials import METRICS, Metric
 
 
 def announcement(rematch: Rematch, pictures: int) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from search import resampling
-from search.intervals import TAIL, Interval, around, independent
 from search.rematch.noise import Noise, noise
-from search.trials import Metric
+from search.statistics import resampling
+from search.statistics.intervals import TAIL, Interval, around, independent
+from search.trials.trials import Metric
 
 ALPHA = 0.05
 """The probability, at most, that the truly best contender is not among the tied."""
@@ -100,7 +100,7 @@ def verdict(
     is somewhat too wide, because with one seed the picture's part cannot be told from the rest.
 
     Args:
-        metric: One of `search.trials.METRICS`; with penalties the plain metric, see `Contender.constant`.
+        metric: One of `trials.trials.METRICS`; with penalties the plain metric, see `Contender.constant`.
         contenders: At least one, each with at least one run.
         labels: int (N,).
         groups: int (N,): pictures of one scene have the same. Whole groups are resampled.

@@ -6,11 +6,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from search.report import text
+from search import text
 from search.report.facts import Rematch
 from search.report.facts.rematch import Contender
 from search.report.style import NEUTRAL, SHARE, empty_figure, label
-from search.trials import Metric
+from search.trials.trials import Metric
 
 ROW_PX = 64
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from search.report import text
+from search import text
 from search.report.facts import BestSoFar, Curve, DataFacts, Importance, Setting
 from search.report.style import (
     NEUTRAL,
@@ -26,7 +26,7 @@ from search.report.style import (
     spread,
     time_unit,
 )
-from search.trials import Metric
+from search.trials.trials import Metric
 
 WIDEST_TICKS = 30
 """Characters that fit below a small figure without being turned."""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from search.objectives import Cost, Objectives
-from search.report import text
+from search import text
 from search.report.facts import Candidate
 from search.report.style import NEUTRAL, brief, empty_figure, label, mark_opacity, marker, span
+from search.settings.objectives import Cost, Objectives
 
 POINTS = 40
 """Of a curve."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from search.report import text
+from search import text
 from search.report.facts import CONTROL, OTHERWISE, STOPPED, WENT_ON, Arrival
 from search.report.style import MANY, empty_figure, hover, label, mark_opacity, span, spread
-from search.trials import Metric
+from search.trials.trials import Metric
 
 MARKS = {WENT_ON: "●", STOPPED: "○", CONTROL: "■", OTHERWISE: "✕"}
 """How the fates look, as characters."""

@@ -14,9 +14,10 @@ from typing import Any
 
 from yaml.representer import SafeRepresenter
 
-from search.report import facts, style, text
+from search import text
+from search.report import facts, style
 from search.report.facts import SearchView
-from search.trials import TrialRecord
+from search.trials.trials import TrialRecord
 from spaces.yaml_files import dump_yaml
 
 CURVES = {"accuracy": "accuracy", "loss": "loss"}

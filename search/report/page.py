@@ -19,7 +19,8 @@ import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from search.report import facts, opened, rows, style, text
+from search import text
+from search.report import facts, opened, rows, style
 from search.report.facts import SearchView
 from search.report.parquet import parquet_bytes
 from search.report.sections import Sections

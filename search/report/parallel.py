@@ -8,10 +8,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from search.report import text
+from search import text
 from search.report.facts import Setting
 from search.report.style import NEUTRAL, brief, choices, empty_figure, label, log10, opacity, spread
-from search.trials import Metric
+from search.trials.trials import Metric
 
 MOST_BOLD = 12
 _ABSENT = -0.12

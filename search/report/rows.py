@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from search.objectives import COSTS
-from search.report import text
+from search import text
 from search.report.facts import SearchView
+from search.settings.objectives import COSTS
 
 MARKS = {
     "complete": "●",

@@ -15,7 +15,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from search.report import text
+from search import text
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """The colours of Okabe & Ito (2008) that stand out from white and from near-black: people with any

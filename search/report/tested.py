@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from search.report import text
+from search import text
 from search.report.facts import Model
 from search.report.style import NEUTRAL, SHARE, empty_figure, label
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from search.report import text
+from search import text
 from search.report.facts import Stint
 from search.report.style import MANY, brief, empty_figure, label, time_unit
 

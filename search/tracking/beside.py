@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.markup import escape
 
-from search.folder import SearchFolder
+from search.storage.folder import SearchFolder
 
 PATIENCE_S = 60.0
 """For what is on its way to a server when the search has ended."""

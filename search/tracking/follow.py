@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 
 from filelock import FileLock, Timeout
 
-from search.folder import SearchFolder, State
-from search.records import RecordReader
+from search.storage.folder import SearchFolder, State
 from search.tracking.runs import identity, search_run, trial_run
 from search.tracking.trackers import KINDS, Tracker, TrackingError, open_tracker
+from search.trials.records import RecordReader
 from trainables.secrets import without_secrets
 
 EVERY_S = 1.0

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from search.folder import State
 from search.policy.rungs import Rungs
-from search.records import Records
-from search.settings import Settings
-from search.trials import Outcome, TrialRecord
+from search.settings.settings import Settings
+from search.storage.folder import State
+from search.trials.records import Records
+from search.trials.trials import Outcome, TrialRecord
 from spaces.flat import flatten
 from spaces.yaml_files import dump_yaml
 

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow import entities as ml
 from mlflow.exceptions import MlflowException
 
-from search.folder import SearchFolder
+from search.storage.folder import SearchFolder
 from search.tracking.runs import Plain, Point, Run, Status
 
 EXPERIMENT = "classifier-search"

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 import wandb
 
-from search.folder import SearchFolder
+from search.storage.folder import SearchFolder
 from search.tracking.runs import Run, Status
 
 PROJECT = "classifier-search"

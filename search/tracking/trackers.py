@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from search.folder import SearchFolder
+from search.storage.folder import SearchFolder
 from search.tracking.runs import Run
 from spaces.errors import InputError
 

@@ -8,8 +8,8 @@ import logging
 
 import ray
 
-from search.scratch import scratch
-from search.settings import Settings
+from search.settings.settings import Settings
+from search.storage.scratch import scratch
 from search.tune.cluster import Cluster, connect
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from search.losses import Loss
 from search.policy.asha import Decision
-from search.trials import Epoch, Outcome, Trial
+from search.trials.losses import Loss
+from search.trials.trials import Epoch, Outcome, Trial
 
 
 class Driven(Protocol):

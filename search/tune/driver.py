@@ -14,7 +14,7 @@ import ray
 from ray import tune
 from ray.tune.execution import class_cache
 
-from search.scratch import scratch
+from search.storage.scratch import scratch
 from search.tune.driven import Driven
 from search.tune.nodes import NodeType
 from search.tune.resources import Resources

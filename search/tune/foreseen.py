@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ray._private.resource_and_label_spec import ResourceAndLabelSpec
 
-from search.settings import Settings
+from search.settings.settings import Settings
 from search.tune.cluster import Cluster, cluster_at
 from search.tune.nodes import GPU_TYPE, Node, size_of
 from search.tune.resources import may_share, share

@@ -11,7 +11,7 @@ from ray import cloudpickle
 from ray._private.state import state
 from ray.tune.experiment import Trial as TuneTrial
 
-from search.losses import Cause, Loss
+from search.trials.losses import Cause, Loss
 
 DIED = (
     "its process died: it crashed, or was killed, as the system does when memory runs out (`dmesg` of its "

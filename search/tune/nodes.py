@@ -11,7 +11,7 @@ from pathlib import Path
 import ray
 import yaml
 
-from search.report.text import count
+from search.text import count
 
 AUTOSCALER_CONFIG = Path("~/ray_bootstrap_config.yaml")
 """What the autoscaler goes by; `ray up` puts it on the head."""

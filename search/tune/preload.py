@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from search.imports import uncollected
+from search.console.imports import uncollected
 
 FEW_CPUS = 2
 

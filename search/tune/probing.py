@@ -10,9 +10,9 @@ from ray.util import ActorPool
 from rich.console import Console
 from rich.markup import escape
 
-from search.bars import bars
-from search.packing import Kind, Measured, costliest, form, kind, load_costs, save_costs
-from search.plan import Plan
+from search.console.bars import bars
+from search.costs.packing import Kind, Measured, costliest, form, kind, load_costs, save_costs
+from search.planning.plan import Plan
 from search.tune.cluster import Cluster
 from spaces.recipe import Recipe
 from trainables.cost import Cost, measure

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from search.allowance import Allowance, EndedBy
-from search.packing import Kind, Measured, form, kind, together
-from search.report.text import count
-from search.settings import Ask, Settings
-from search.trials import Trial
+from search.costs.packing import Kind, Measured, form, kind, together
+from search.settings.allowance import Allowance, EndedBy
+from search.settings.settings import Ask, Settings
+from search.text import count
+from search.trials.trials import Trial
 from search.tune.cluster import Cluster, ClusterError
 from search.tune.nodes import Node, NodeType
 from spaces.recipe import Recipe

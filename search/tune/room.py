@@ -10,7 +10,7 @@ from enum import Enum
 
 import ray
 
-from search.report.text import count
+from search.text import count
 from search.tune.demand import Demand
 from search.tune.nodes import Node, NodeType, nodes_alive, size_of, there_are
 from search.tune.resources import Resources, pool

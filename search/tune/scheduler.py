@@ -9,9 +9,9 @@ from typing import Any
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
 
-from search.losses import Cause, Loss
 from search.policy.asha import Decision
-from search.trials import Epoch, Outcome
+from search.trials.losses import Cause, Loss
+from search.trials.trials import Epoch, Outcome
 from search.tune.draining import Draining
 from search.tune.driven import Driven
 from search.tune.unsaved import Unsaved

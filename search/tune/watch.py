@@ -10,7 +10,7 @@ import ray
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial as TuneTrial
 
-from search.trials import Outcome
+from search.trials.trials import Outcome
 from search.tune.driven import Driven
 from search.tune.lost import loss_of
 from search.tune.room import Room

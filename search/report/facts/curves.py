@@ -9,7 +9,7 @@ from typing import NamedTuple
 from search.report.facts.rungs import levels, rung_of
 from search.report.facts.settings import family
 from search.report.facts.view import SearchView, outcome_name
-from search.trials import Outcome, TrialRecord, ranked
+from search.trials.trials import Outcome, TrialRecord, ranked
 
 
 class Curve(NamedTuple):

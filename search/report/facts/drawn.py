@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from search.report.facts.view import SearchView
-from search.trials import ranked
+from search.trials.trials import ranked
 
 T = TypeVar("T")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from search.report import text
-from search.trials import METRICS
+from search import text
+from search.trials.trials import METRICS
 
 CHOSEN_BY = (
     "These pictures chose the trials, and whether to join them, so luck is in both numbers: the one to trust "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any, NamedTuple
 
-from search.report import text
+from search import text
 from search.report.facts.view import SearchView
 
 

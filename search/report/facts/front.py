@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from search.objectives import TRAIN_TIME, Objectives
 from search.report.facts.settings import family
 from search.report.facts.view import SearchView, outcome_name
-from search.trials import TrialRecord, ranked
+from search.settings.objectives import TRAIN_TIME, Objectives
+from search.trials.trials import TrialRecord, ranked
 
 
 class Candidate(NamedTuple):

@@ -17,7 +17,7 @@ from optuna.distributions import (
 from search.report.facts.drawn import even_sample
 from search.report.facts.settings import is_log, is_numeric, is_repeated, path_of
 from search.report.facts.view import SearchView
-from search.trials import Outcome, TrialRecord, ranked
+from search.trials.trials import Outcome, TrialRecord, ranked
 
 MIN_TRIALS = 15
 """Fewer than this say nothing: the method wants five trials among the best, and others to compare with."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from search import text
 from search.policy.sampler_names import SAMPLERS
-from search.report import text
 from search.report.facts.rungs import levels
 from search.report.facts.view import SearchView
 from spaces.parameters import said_prior

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from search.report import text
+from search import text
 from search.report.facts.ensemble import ensemble
 from search.report.facts.view import SearchView
 

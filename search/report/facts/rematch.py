@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from search.intervals import Interval
+from search import text
 from search.rematch.verdict import Standing
-from search.report import text
 from search.report.facts.settings import family
 from search.report.facts.view import SearchView
-from search.trials import METRICS, Metric
+from search.statistics.intervals import Interval
+from search.trials.trials import METRICS, Metric
 
 BY_PREFERENCE = {
     "cost": "whose epochs are the shortest",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from search.policy.rungs import Rungs
 from search.report.facts.settings import family
 from search.report.facts.view import SearchView
-from search.trials import Metric, Outcome, TrialRecord
+from search.trials.trials import Metric, Outcome, TrialRecord
 
 WENT_ON, STOPPED, CONTROL, OTHERWISE = "went on", "stopped", "ran on as a control", "neither"
 

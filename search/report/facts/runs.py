@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from search import text
 from search.rematch.runs import contenders, runs_of
-from search.report import text
 from search.report.facts.settings import family
 from search.report.facts.view import SearchView, outcome_name
 

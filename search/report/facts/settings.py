@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from search.report.facts.view import SearchView, outcome_name
-from search.trials import TrialRecord, ranked
+from search.trials.trials import TrialRecord, ranked
 
 FAMILY = "model.name"
 """The path that tells families of networks apart."""

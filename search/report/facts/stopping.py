@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from search.intervals import wilson
-from search.report import text
+from search import text
 from search.report.facts.rungs import levels, rung_of, score_at
 from search.report.facts.view import SearchView
-from search.trials import Metric, Outcome, TrialRecord
+from search.statistics.intervals import wilson
+from search.trials.trials import Metric, Outcome, TrialRecord
 
 FEWEST_TO_CORRELATE = 3
 ENDS = (Outcome.COMPLETE, Outcome.DIVERGED)

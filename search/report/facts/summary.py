@@ -6,15 +6,15 @@ import re
 import shlex
 from typing import Any, NamedTuple
 
-from search.allowance import EndedBy
-from search.intervals import Interval
-from search.report import text
+from search import text
 from search.report.facts.data import data_facts
 from search.report.facts.rematch import Contender, rematch
 from search.report.facts.settings import FAMILY, families, family, setting_values, varied_paths
 from search.report.facts.view import SearchView, outcome_name
-from search.settings import resume_command
-from search.trials import METRICS, Outcome, TrialRecord, ranked
+from search.settings.allowance import EndedBy
+from search.settings.settings import resume_command
+from search.statistics.intervals import Interval
+from search.trials.trials import METRICS, Outcome, TrialRecord, ranked
 
 
 class Command(NamedTuple):

@@ -11,7 +11,7 @@ from search.report.facts.front import candidates
 from search.report.facts.rematch import rematch
 from search.report.facts.settings import FAMILY, family, setting_values, varied_paths
 from search.report.facts.view import SearchView, outcome_name
-from search.trials import TrialRecord, ranked
+from search.trials.trials import TrialRecord, ranked
 
 
 def ranked_table(view: SearchView) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from search.report.facts.curves import worked
 from search.report.facts.settings import family
 from search.report.facts.view import SearchView, outcome_name
-from search.trials import Epoch, TrialRecord
+from search.trials.trials import Epoch, TrialRecord
 
 CLOCK_S = 0.01
 """Stints that overlap by less do not: an epoch's end and its length are told by two clocks."""

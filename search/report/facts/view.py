@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from search.allowance import EndedBy, lacked_recipes
-from search.objectives import Objectives
 from search.rematch.conclusion import Conclusion
-from search.trials import Metric, TrialRecord
+from search.settings.allowance import EndedBy, lacked_recipes
+from search.settings.objectives import Objectives
+from search.trials.trials import Metric, TrialRecord
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What commands share, and what they show in the terminal."""

@@ -1,0 +1,1 @@
+"""What trainings cost: time, memory, parameters; measured, and expected."""

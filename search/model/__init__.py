@@ -1,0 +1,1 @@
+"""A trained model: tested, calibrated, described, delivered."""

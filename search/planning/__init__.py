@@ -1,0 +1,1 @@
+"""What is checked and made ready before a search starts."""

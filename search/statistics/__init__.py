@@ -1,0 +1,1 @@
+"""How sure scores are: intervals, and scores of resampled pictures."""

@@ -1,0 +1,1 @@
+"""What a trial is, and what became of it: plain values, and the records they come from."""
