@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -40,11 +40,12 @@ from search.text import count
 from search.tracking.beside import tracked
 from search.trials.accounts import Accounts
 from search.trials.records import RecordFile, Records
+from search.tune.cluster import Cluster
 from search.tune.connection import Connection
 from search.tune.driver import StopAll, Venue, carried, run
 from search.tune.probing import measured
 from search.tune.reach import require_reach
-from search.tune.resources import may_share, most_wanted, packed, share
+from search.tune.resources import Resources, may_share, most_wanted, packed, share
 from spaces.errors import InputError
 from trainables.data import read_split
 from trainables.storage import Storage
@@ -128,65 +129,24 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owne
         connection = stack.enter_context(contextlib.closing(connection or Connection(settings)))
         cluster = connection.cluster()
         terminal.print(f"Ray: {cluster.description}")
-        resources = share(cluster, settings)
-        if may_share(cluster, settings):
-            resources = packed(resources, measured(plan, cluster, terminal), cluster, settings)
-        resources.require_an_end(settings.allowance)
-        for line in resources.described():
-            terminal.print(line)
+        resources = _resources(plan, cluster, terminal)
         terminal.print(f"Messages of Ray go to {folder.log_file}. Ctrl-C stops and keeps what there is.")
         terminal.print(f"The page follows the search, from its first results on: {folder.page_file}")
-        home, delete = settings.home or Storage.of(folder.path), Storage.of(folder.path).delete
-        if cluster.joined and len(cluster.nodes) > 1:
-            require_reach(home, stored=settings.home is not None)
-        if settings.home:
-            owner = owner or stack.enter_context(owned(settings.home, terminal.print))
-            mirror = Mirror(folder, settings.home, owner, told=terminal.print, superseded=stop.stop)
-            delete = stack.enter_context(mirror).delete
-            take_along(folder, home)
-            terminal.print(escape(f"All that is needed to go on is kept in {home}, too."))
+        kept = stack.enter_context(_kept(folder, settings, cluster, owner, stop, terminal))
         room = size(plan.disk.at_most(resources.concurrency))
-        terminal.print(escape(f"The states of so many trials take at most {room} in {home}."))
-        # Only now: a search that Ray has no room for stays as it was.
-        folder.sweep()
-        folder.manifest_file.unlink(missing_ok=True)
-        folder.rematch_file.unlink(missing_ok=True)
-        _write_settings(folder, plan)
-        plan.networks.keep_in(folder.networks_file)
-        file = RecordFile(folder.records_file)
-        stack.callback(file.close)
+        terminal.print(escape(f"The states of so many trials take at most {room} in {kept.home}."))
+        _begin(folder, plan)  # only now: a search that Ray has no room for stays as it was
+        file = stack.enter_context(contextlib.closing(RecordFile(folder.records_file)))
         file.session()
         stack.enter_context(tracked(folder, settings.trackers, terminal))
-        runs = RecordFile(folder.rematch_records_file)
-        stack.callback(runs.close)
+        runs = stack.enter_context(contextlib.closing(RecordFile(folder.rematch_records_file)))
         policy = _policy(plan, file.records)
-        accounts = Accounts(
-            file.records,
-            settings.scored_by,
-            pictures=plan.training_pictures,
-            growth=plan.retrain_pictures / plan.training_pictures,
-            workers=resources.workers,
-            rematch=settings.rematch * settings.rematch_seeds,
-            at_once=resources.concurrency,
-            played=runs.records,
-            gpus=resources.gpus,
-        )
+        accounts = _accounts(plan, file.records, runs.records, resources)
         budget = Budget(accounts, settings.allowance, nodes=len(cluster.nodes))
-        states = States(file.records.all(), settings.scored_by, settings.keep_checkpoints, delete)
+        states = States(file.records.all(), settings.scored_by, settings.keep_checkpoints, kept.delete)
         engine = _engine(plan, file, policy, budget, states)
-        place = Workplace(
-            source=str(plan.source) if settings.data else None,
-            split=plan.prepared.split,
-            cache_dir=settings.cache_dir,
-            cache_gb=settings.cache_gb,
-            checkpoints=home / CHECKPOINTS,
-            imports=settings.imports,
-            workers=resources.workers,
-            batch_norm=settings.batch_norm,
-            weights=carried(plan.weights, joined=cluster.joined),
-        )
         venue = Venue(
-            place,
+            _workplace(plan, cluster, resources, kept.home),
             resources,
             most=most_wanted(settings),
             to_come=cluster.to_come,
@@ -195,16 +155,8 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owne
             silence_s=60 * settings.timeout_min,
             stop=stop,
         )
-        with _interrupts(venue.stop, terminal), LivePage(folder) as page:
-            with Progress(engine, terminal) as progress:
-
-                def tick() -> None:
-                    progress.tick()
-                    if file.records.order:
-                        page.tick()
-
-                run(engine, venue, tick=tick)
-            whole = engine.finished
+        with _interrupts(stop, terminal), LivePage(folder) as page:
+            whole = _run_trials(engine, file.records, venue, page, terminal)
             if whole:
                 terminal.print(escape(_said_end(engine, settings)))
                 whole = play(
@@ -215,12 +167,12 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owne
                     budget,
                     venue,
                     terminal,
-                    home=home,
-                    delete=delete,
+                    home=kept.home,
+                    delete=kept.delete,
                     tick=page.tick,
                 )
         if whole:
-            states.finish(home)
+            states.finish(kept.home)
             _conclude(folder, terminal)
         state = State.FINISHED if whole else State.INTERRUPTED
         best = write_results(folder, state, sampler=policy.sampler, ended_by=engine.ended_by)
@@ -230,6 +182,101 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owne
             f"failed by that. When it is mended, go on with the search: {settings.resume_command}"
         )
     return Finished(folder.path, state, best)
+
+
+def _resources(plan: Plan, cluster: Cluster, terminal: Console) -> Resources:
+    resources = share(cluster, plan.settings)
+    if may_share(cluster, plan.settings):
+        resources = packed(resources, measured(plan, cluster, terminal), cluster, plan.settings)
+    resources.require_an_end(plan.settings.allowance)
+    for line in resources.described():
+        terminal.print(line)
+    return resources
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Where the states of trials are, and what deletes those that are needed no more."""
+
+    home: Storage
+    delete: Callable[[str], None]
+
+
+@contextlib.contextmanager
+def _kept(
+    folder: SearchFolder,
+    settings: Settings,
+    cluster: Cluster,
+    owner: Owner | None,
+    stop: StopAll,
+    terminal: Console,
+) -> Iterator[_Kept]:
+    """Keeps a search in its storage, if it has one, until the end of this block."""
+    here = Storage.of(folder.path)
+    home = settings.home or here
+    if cluster.joined and len(cluster.nodes) > 1:
+        require_reach(home, stored=settings.home is not None)
+    if settings.home is None:
+        yield _Kept(here, here.delete)
+        return
+    with contextlib.ExitStack() as stack:
+        owner = owner or stack.enter_context(owned(home, terminal.print))
+        mirror = Mirror(folder, home, owner, told=terminal.print, superseded=stop.stop)
+        delete = stack.enter_context(mirror).delete
+        take_along(folder, home)
+        terminal.print(escape(f"All that is needed to go on is kept in {home}, too."))
+        yield _Kept(home, delete)
+
+
+def _begin(folder: SearchFolder, plan: Plan) -> None:
+    folder.sweep()
+    folder.manifest_file.unlink(missing_ok=True)
+    folder.rematch_file.unlink(missing_ok=True)
+    _write_settings(folder, plan)
+    plan.networks.keep_in(folder.networks_file)
+
+
+def _workplace(plan: Plan, cluster: Cluster, resources: Resources, home: Storage) -> Workplace:
+    settings = plan.settings
+    return Workplace(
+        source=str(plan.source) if settings.data else None,
+        split=plan.prepared.split,
+        cache_dir=settings.cache_dir,
+        cache_gb=settings.cache_gb,
+        checkpoints=home / CHECKPOINTS,
+        imports=settings.imports,
+        workers=resources.workers,
+        batch_norm=settings.batch_norm,
+        weights=carried(plan.weights, joined=cluster.joined),
+    )
+
+
+def _run_trials(engine: Engine, records: Records, venue: Venue, page: LivePage, terminal: Console) -> bool:
+    """Whether the search has come to its end."""
+    with Progress(engine, terminal) as progress:
+
+        def tick() -> None:
+            progress.tick()
+            if records.order:
+                page.tick()
+
+        run(engine, venue, tick=tick)
+    return engine.finished
+
+
+def _accounts(plan: Plan, records: Records, played: Records, resources: Resources) -> Accounts:
+    settings = plan.settings
+    return Accounts(
+        records,
+        settings.scored_by,
+        pictures=plan.training_pictures,
+        growth=plan.retrain_pictures / plan.training_pictures,
+        workers=resources.workers,
+        rematch=settings.rematch * settings.rematch_seeds,
+        at_once=resources.concurrency,
+        played=played,
+        gpus=resources.gpus,
+    )
 
 
 def _policy(plan: Plan, records: Records) -> Policy:
