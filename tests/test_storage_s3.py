@@ -23,9 +23,6 @@ from tests.test_mirror import Watched
 from trainables.checkpoint import Checkpoint
 from trainables.storage import Storage, StorageError
 
-EPOCH = b'"event": "epoch"'
-SECRETS = ("hunter2", "a-key-of-tests")
-
 
 @pytest.fixture
 def storage(s3_server: S3Server, request: pytest.FixtureRequest) -> Storage:
