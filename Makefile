@@ -5,8 +5,8 @@ NAME := demo-$(shell date +%Y%m%d-%H%M%S)
 endif
 BIN := .venv/bin
 # Two at a time, a file's tests together: half of the time is waiting for processes.
-# In the order of tests/conftest.py, the long ones first.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# In the order of tests/conftest.py, the long ones first; each with one thread, or they wait for each other's.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: search test quick fuzz cluster-test check format clean
 

@@ -19,7 +19,7 @@ from trainables.runtime import Runtime
 
 pytestmark = pytest.mark.slow
 
-CPU = Runtime(device="cpu", threads=2)
+CPU = Runtime(device="cpu", threads=1)
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 CLASSES = 3
 PICTURES = 400

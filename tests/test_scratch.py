@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -51,3 +52,31 @@ def test_what_a_killed_driver_leaves_goes_with_the_next_and_nothing_else_does(tm
     with scratch() as folder:
         assert folders() == [folder]
     assert foreign.is_dir()
+
+
+WRITER = """
+import sys, time
+folder = sys.argv[1]
+with open(f"{folder}/notes", "w") as file:
+    print("writes", flush=True)
+    while True:
+        time.sleep(0.1)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process has opened is read from /proc")
+def test_processes_that_a_killed_driver_leaves_in_its_folder_end_with_the_next_driver() -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", HOLDER], **pipes) as holder:
+        assert holder.stdout
+        folder = holder.stdout.readline().strip()
+        with subprocess.Popen([sys.executable, "-c", WRITER, folder], **pipes) as writer:
+            assert writer.stdout
+            assert writer.stdout.readline() == "writes\n"
+            with scratch():
+                assert writer.poll() is None  # the driver lives
+            holder.kill()
+            holder.wait()
+            with scratch():
+                assert writer.wait(timeout=60) == -signal.SIGKILL
+    assert not Path(folder).exists()

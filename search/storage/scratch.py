@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ def scratch() -> Iterator[Path]:
     """A new folder that only this user may enter, until the end of this block.
 
     As long as its process lives it holds a lock in it, which the system takes back from a killed one: a
-    folder that nobody holds is left over, and goes when the next one is made.
+    folder that nobody holds is left over, and goes when the next one is made, with the processes in it.
     """
     sweep()
     folder, held = _held()
@@ -52,7 +53,7 @@ def _held() -> tuple[Path, int]:
 
 
 def sweep() -> None:
-    """Deletes what killed drivers have left."""
+    """Ends the processes that killed drivers have left, and deletes their folders."""
     for folder in folders():
         _delete_if_left(folder)
 
@@ -62,6 +63,18 @@ def _delete_if_left(folder: Path) -> None:
         lock = os.open(folder / LOCK, os.O_WRONLY | os.O_NOFOLLOW)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _end_those_in(folder)
             shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(lock)
+
+
+def _end_those_in(folder: Path) -> None:
+    """Ends processes that write there: some of a killed driver's Ray find out about it only after a minute,
+    and would make anew what is deleted. Does nothing but on Linux."""
+    inside, mine = f"{folder.resolve()}/", str(os.getpid())
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # somebody else's, or it ends in this moment
+            opened = (str(file.readlink()) for file in (process / "fd").iterdir())
+            if process.name != mine and any(path.startswith(inside) for path in opened):
+                os.kill(int(process.name), signal.SIGKILL)
