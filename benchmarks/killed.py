@@ -8,11 +8,11 @@ imports, plans, starts Ray, writes a record, tells how it ended. A killed search
 same way as a person would: `--resume` where there is something to go on with, else the command again. When a
 search has ended another one begins, until so many drivers were killed.
 
-Nothing but the driver is killed: Ray's processes have to find out by themselves, or the next driver ends them.
-What is checked after each kill: the records begin with all whole lines that were there before. At the end of each
-search: no process of any of its drivers is left, no temporary file, no further checkpoint; each trial is
-there once, with one end, and each epoch once; recipes are those of the undisturbed search, and every epoch
-that both have has the very same scores. Trials are suggested at random, and two run at a time.
+Nothing but the driver is killed: Ray's processes have to find out by themselves, or the next driver ends
+them. What is checked after each kill: the records begin with all whole lines that were there before. At the
+end of each search: no process of any of its drivers is left, no temporary file, no further checkpoint; each
+trial is there once, with one end, and each epoch once; recipes are those of the undisturbed search, and
+every epoch that both have has the very same scores. Trials are suggested at random, and two run at a time.
 """
 
 from __future__ import annotations

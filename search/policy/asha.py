@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
+
+import numpy as np
 
 from search.policy.rungs import Entry, Rungs
 
@@ -30,6 +34,14 @@ class Rule(Protocol):
         """On a trial's latest report, from what had been entered by then: whenever it is asked for."""
 
 
+class _Came:
+    """What came to a rung, in columns: at each decision there may be thousands."""
+
+    def __init__(self) -> None:
+        self.places, self.kinds, self.gains = array("q"), array("q"), array("d")
+        """Of each, its place among all entries of all rungs, the number of its kind, and its score."""
+
+
 class Asha:
     """Keeps the best `1/reduction` of what has reached each rung.
 
@@ -49,10 +61,19 @@ class Asha:
         self.reached, self._kind = reached, kind
         self.rungs = reached.levels[:-1]
         """Where it decides: below the full length."""
+        self._came = [_Came() for _ in self.reached.levels]
+        self._kinds: dict[object, int] = {}
 
     def enter(self, trial: int, passes: float, gain: float) -> None:
         """Takes a report in; see `Rungs.enter`."""
         self.reached.enter(trial, passes, gain)
+        latest, kind = self.reached.latest(trial), self._kind(trial)
+        for place, entry in enumerate(latest.entries, latest.until - len(latest.entries)):
+            if math.isfinite(entry.gain):
+                here = self._came[entry.level]
+                here.places.append(place)
+                here.kinds.append(self._kinds.setdefault(kind, len(self._kinds)))
+                here.gains.append(entry.gain)
 
     def decide(self, trial: int) -> Decision:
         """On a trial's latest report; one whose score is not finite stops at once."""
@@ -63,7 +84,7 @@ class Asha:
             if own.level == len(self.rungs):
                 continue
             gains = self._compared(own, latest.until)
-            if sum(gain >= own.gain for gain in gains) > max(1, len(gains) // self.reached.reduction):
+            if (gains >= own.gain).sum() > max(1, len(gains) // self.reached.reduction):
                 return Decision.STOP
         return Decision.CONTINUE
 
@@ -71,14 +92,16 @@ class Asha:
         """Whether kinds are compared within themselves at this rung."""
         return level < min(AMONG_THEMSELVES, len(self.rungs) - 1)
 
-    def _compared(self, own: Entry, until: int) -> list[float]:
-        """The scores that an entry is compared with, its own among them."""
-        here = self.reached.at(own.level, until)
+    def _compared(self, own: Entry, until: int) -> np.ndarray:
+        """The scores that an entry is compared with, its own among them, float (n,)."""
+        here = self._came[own.level]
+        count = bisect_left(here.places, until)
+        gains = np.frombuffer(here.gains[:count])
         if self.among_kin(own.level) and (kind := self._kind(own.trial)) is not None:
-            kin = [entry for entry in here if self._kind(entry.trial) == kind]
+            kin = gains[np.frombuffer(here.kinds[:count], np.int64) == self._kinds[kind]]
             if len(kin) >= self.reached.reduction:
-                here = kin
-        return [entry.gain for entry in here]
+                return kin
+        return gains
 
     def report(self, trial: int, passes: float, gain: float) -> Decision:
         """Takes a report in and decides."""

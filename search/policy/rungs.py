@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from dataclasses import dataclass
 
 
@@ -51,8 +50,6 @@ class Rungs:
         self.levels = [*(float(round(max_passes ** (place / count))) for place in range(count)), max_passes]
         self.entries: list[Entry] = []
         """In the order in which they came."""
-        self._places: list[list[int]] = [[] for _ in self.levels]
-        """Of each rung's entries in `entries`, but of those that diverged."""
         self._reached: dict[int, int] = {}
         self._latest: dict[int, Latest] = {}
 
@@ -67,18 +64,11 @@ class Rungs:
         if math.isfinite(gain):
             levels = [at for at in range(reached, len(self.levels)) if passes >= self.levels[at]]
             new = [Entry(trial, level, gain) for level in levels]
-            for place, level in enumerate(levels, len(self.entries)):
-                self._places[level].append(place)
             self._reached[trial] = reached + len(new)
         else:
             new = [Entry(trial, reached - 1, math.nan)]
         self.entries += new
         self._latest[trial] = Latest(new, len(self.entries))
-
-    def at(self, level: int, until: int) -> list[Entry]:
-        """What came to a rung among the first so many entries; those that diverged came to none."""
-        places = self._places[level]
-        return [self.entries[place] for place in places[: bisect_left(places, until)]]
 
     def count(self, trial: int) -> int:
         """How many rungs a trial came to."""

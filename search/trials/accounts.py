@@ -97,8 +97,10 @@ class Accounts:
 
     def sums(self) -> Sums:
         """Over all trials."""
-        known = [*self.running, *islice(self.records.trials.values(), self._seen, None)]
-        self._seen = len(self.records.trials)
+        trials = self.records.trials
+        begun = islice(reversed(trials.values()), len(trials) - self._seen)  # not past thousands each time
+        known = [*self.running, *reversed([*begun])]
+        self._seen = len(trials)
         self.running = [record for record in known if record.outcome is None]
         new = [record for record in known if record.outcome is not None]
         self.ended = self._added(self.ended, sorted(new, key=lambda record: record.ended or 0.0))
