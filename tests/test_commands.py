@@ -296,8 +296,7 @@ def test_a_search_says_what_it_does_in_a_few_lines(desk: Desk, search: SearchFol
     assert "Train it for real:  python -m search.retrain results/toy" in said
     assert "Leaderboard:  results/toy/leaderboard.html" in said
     assert "\x1b" not in said
-    # Six trials, nine runs; what Ray has to say is elsewhere. The longer it takes, the more is said of how far
-    # it is.
+    # Six trials, nine runs; what Ray has to say is elsewhere. A slow search says more often how far it is.
     progress = re.compile(r"\d+ of \d+ trials done|rematch: \d+ of \d+ runs done")
     assert sum(not progress.match(line) for line in said.splitlines()) < 50
 
