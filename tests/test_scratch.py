@@ -14,6 +14,7 @@ import pytest
 from search.storage.scratch import PREFIX, folders, scratch
 from tests.commands import ROOT
 
+PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
 HOLDER = """
 from search.storage.scratch import scratch
 with scratch() as folder:
@@ -41,8 +42,7 @@ def test_it_is_its_drivers_alone_and_goes_with_it() -> None:
 def test_what_a_killed_driver_leaves_goes_with_the_next_and_nothing_else_does(tmp_path: Path) -> None:
     foreign = tmp_path / f"{PREFIX}foreign"
     foreign.mkdir()
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", HOLDER], **pipes) as holder:
+    with subprocess.Popen([sys.executable, "-c", HOLDER], **PIPES) as holder:
         assert holder.stdout
         left = Path(holder.stdout.readline().strip())
         with scratch():
@@ -66,11 +66,10 @@ with open(f"{folder}/notes", "w") as file:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what a process has opened is read from /proc")
 def test_processes_that_a_killed_driver_leaves_in_its_folder_end_with_the_next_driver() -> None:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", HOLDER], **pipes) as holder:
+    with subprocess.Popen([sys.executable, "-c", HOLDER], **PIPES) as holder:
         assert holder.stdout
         folder = holder.stdout.readline().strip()
-        with subprocess.Popen([sys.executable, "-c", WRITER, folder], **pipes) as writer:
+        with subprocess.Popen([sys.executable, "-c", WRITER, folder], **PIPES) as writer:
             assert writer.stdout
             assert writer.stdout.readline() == "writes\n"
             with scratch():

@@ -150,7 +150,7 @@ class Engine:
         return int(np.random.SeedSequence([self.seed, number]).generate_state(2)[1])
 
     def _start(self, *, at_once: bool = False) -> Start | None:
-        """The starting recipe whose turn it is (`engine.starting.turn`), or the next one in any case."""
+        """The starting recipe whose turn it is (`search.engine.starting.turn`), or the next in any case."""
         if self._started == len(self.starts):
             return None
         trials = self._file.records.trials

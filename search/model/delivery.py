@@ -34,7 +34,8 @@ class Delivery:
         """Makes sure of what it takes, before a training begins.
 
         Raises:
-            InputError: A package is missing, or the hub will not take the model: see `model.hub.check_hub`.
+            InputError: A package is missing, or the hub will not take the model; see
+                `search.model.hub.check_hub`.
         """
         missing = [name for name in NEEDED_BY_ONNX if self.onnx and importlib.util.find_spec(name) is None]
         if missing:

@@ -115,7 +115,7 @@ def write_ensemble(
     runtime: Runtime | None = None,
     told: Told = lambda line: None,
 ) -> None:
-    """Joins the members and writes the ensemble's folder, as `model.training.write_model` does that of one.
+    """Joins the members and writes the ensemble's folder, as `search.model.training.write_model` a model's.
 
     Args:
         fitted: The trained members, in order.

@@ -100,7 +100,7 @@ def verdict(
     is somewhat too wide, because with one seed the picture's part cannot be told from the rest.
 
     Args:
-        metric: One of `trials.trials.METRICS`; with penalties the plain metric, see `Contender.constant`.
+        metric: One of `search.trials.trials.METRICS`; with penalties the plain one, see `Contender.constant`.
         contenders: At least one, each with at least one run.
         labels: int (N,).
         groups: int (N,): pictures of one scene have the same. Whole groups are resampled.

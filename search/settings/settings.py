@@ -75,7 +75,7 @@ class Settings(BaseModel):
     """Full length of a trial, in passes over the training part."""
     metric: str = "val_accuracy"
     objectives: Annotated[dict[str, float], BeforeValidator(weights)] = {}
-    """What counts beside the metric: the weights of costs, by their names in `settings.objectives.COSTS`."""
+    """What counts beside the metric: weights of costs by name, see `search.settings.objectives.COSTS`."""
     sampler: str = "forecast"
     """What suggests recipes: a name in `SAMPLERS`."""
     cost_model: Literal["measured", "static"] = "measured"
