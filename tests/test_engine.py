@@ -251,7 +251,7 @@ def test_crashed_trials_neither_stop_the_search_nor_count_as_bad(path: Path, sea
     assert_whole(driven, path)
     outcomes = {entry.outcome for entry in driven.records}
     assert {Outcome.FAILED, Outcome.OUT_OF_MEMORY} <= outcomes
-    states = [entry.state.name for entry in driven._sampler.trials]
+    states = [entry.state.name for entry in driven._sampler.history.trials]
     for entry, state in zip(driven.records, states, strict=True):
         assert (state == "FAIL") == (entry.outcome in (Outcome.FAILED, Outcome.OUT_OF_MEMORY))
 
@@ -460,12 +460,12 @@ def test_a_recipe_outside_of_the_space_is_ranked_and_not_shown_to_the_sampler(
     path: Path, searched: Space
 ) -> None:
     driven = finish(engine(path, searched, starts=starts(searched), trials=8))
-    told = {frozen.user_attrs["trial"]: frozen for frozen in driven._sampler.trials}
+    told = {frozen.user_attrs["trial"]: frozen for frozen in driven._sampler.history.trials}
     assert sorted(told) == list(range(1, 8))
     assert told[1].params == driven.records[1].trial.params != {}
     for entry in driven.records[1:]:
-        assert driven._sampler.frozen(entry) == told[entry.number]
-    assert driven._sampler.frozen(driven.records[0]) is None
+        assert driven._sampler.history.get(entry.number) == told[entry.number]
+    assert driven._sampler.history.get(driven.records[0].number) is None
 
 
 def test_what_was_given_in_the_space_teaches_the_sampler_what_a_sampled_trial_would(
@@ -563,7 +563,7 @@ def test_draws_that_did_not_fit_mislead_no_later_suggestion(tmp_path: Path, sear
     driven = finish(engine(path, searched, fits=narrow, trials=24), Workers(1))
     assert story(driven.records) == story(whole.records)
     for entry in whole.records:
-        frozen = whole._sampler.frozen(entry)
+        frozen = whole._sampler.history.get(entry.number)
         assert frozen is not None
         assert frozen.params == entry.trial.params
 
@@ -635,11 +635,11 @@ def test_rungs_and_study_hear_of_the_weights_that_would_be_kept(tmp_path: Path, 
             driven.report(epoch(number, place, score))
     assert [(e.trial, e.gain) for e in driven._rule.reached.entries if e.level == 1] == [(0, 0.8), (1, 0.71)]
     assert driven.records[1].outcome is Outcome.STOPPED
-    frozen = driven._sampler.frozen(driven.records[1])
+    frozen = driven._sampler.history.get(driven.records[1].number)
     assert frozen is not None
     assert frozen.intermediate_values == pytest.approx({1: 0.51, 2: 0.61, 3: 0.71})
     driven.end(0, Outcome.COMPLETE)
-    frozen = driven._sampler.frozen(driven.records[0])
+    frozen = driven._sampler.history.get(driven.records[0].number)
     assert frozen is not None
     assert frozen.value == 0.8
     assert frozen.intermediate_values == {1: 0.5, 2: 0.8, 3: 0.8}

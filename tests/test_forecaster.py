@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from search.policy import forecaster
-from search.policy.forecaster import BEST, FEWEST, MOST, Forecasts
+from search.policy import scored
+from search.policy.forecaster import FEWEST, Forecasts
+from search.policy.scored import BEST, MOST
 from spaces.domains import Choice, Fixed, Range
 from tests.forecasting import BEST as BEST_PLACE
 from tests.forecasting import RUNGS, Search, curve, drawn, known, of_family, place_of_rate, tree
@@ -203,8 +204,8 @@ def test_of_many_trials_some_are_modelled_and_stand_for_all() -> None:
 
 def test_the_trial_that_came_to_a_rung_last_is_always_modelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the one that is decided on, however many have begun since and are better."""
-    monkeypatch.setattr(forecaster, "MOST", 20)
-    monkeypatch.setattr(forecaster, "BEST", 10)
+    monkeypatch.setattr(scored, "MOST", 20)
+    monkeypatch.setattr(scored, "BEST", 10)
     search = known(40, lengths=(2,))
     search.reach(40, [0.01], of_family("slow", 0.0))
     for number, params in enumerate(drawn(30, seed=4), start=41):

@@ -64,8 +64,8 @@ def test_under_ray_a_search_does_what_its_policy_says_without_it(tmp_path: Path)
             assert (decisions[record.number] is Decision.STOP) == (record.outcome == "stopped")
             policy.sampler.tell(record)
     assert suggested >= TRIALS - 3
-    assert policy.sampler._forecaster is not None
-    known_to_end = policy.sampler._forecaster.forecasts()
+    assert policy.sampler.history.forecaster is not None
+    known_to_end = policy.sampler.history.forecaster.forecasts()
     assert known_to_end is not None
     assert len(known_to_end.ranked) > GUIDED_FROM + 3, "some suggestions are by forecasts"
     assert set(decisions.values()) == {Decision.STOP, Decision.CONTINUE}

@@ -63,7 +63,7 @@ def told(sampler: Sampler, number: int, scores: list[float], outcome: Outcome) -
     entry.history = [epoch(number, place, score) for place, score in enumerate(scores, start=1)]
     entry.outcome = outcome
     sampler.tell(entry)
-    return sampler.trials[number]
+    return sampler.history.trials[number]
 
 
 @pytest.mark.parametrize(("metric", "values"), [(ACCURACY, [0.5, 0.7, 0.6]), (LOSS, [0.5, 0.3, 0.4])])
@@ -105,8 +105,8 @@ def test_where_the_best_weights_are_kept_the_values_are_theirs(searched: Space) 
     entry.outcome = Outcome.COMPLETE
     sampler.tell(entry)
     # Of the lowest validation loss so far, not the best value so far.
-    assert sampler.trials[0].intermediate_values == {1: 0.5, 2: 0.7, 3: 0.7, 4: 0.6}
-    assert sampler.trials[0].value == 0.6
+    assert sampler.history.trials[0].intermediate_values == {1: 0.5, 2: 0.7, 3: 0.7, 4: 0.6}
+    assert sampler.history.trials[0].value == 0.6
 
 
 def test_a_trial_that_never_reported_can_be_told(searched: Space) -> None:
@@ -126,7 +126,7 @@ def test_a_diverged_trial_ranks_behind_every_other_one(searched: Space, metric: 
     order = []
     study = optuna.create_study(direction="maximize" if metric.mode == "max" else "minimize")
     for best in range(5):  # what optuna itself counts among the best `best`
-        below, _ = _split_trials(study, sampler.trials, best + 1)
+        below, _ = _split_trials(study, sampler.history.trials, best + 1)
         order += [entry.number for entry in below if entry.number not in order]
     assert order[-1] == 0
     assert set(order[:2]) == {3, 4}
@@ -186,7 +186,8 @@ def test_what_the_sampler_does_not_find_is_drawn_at_random(
     params, sampler = drawn(4)
     assert used == ["tpe"] * 3 + ["random"] * 2
     assert params == drawn(4)[0]
-    assert [trial.state for trial in sampler.trials] == [TrialState.RUNNING]  # what was refused left nothing
+    # What was refused left nothing.
+    assert [trial.state for trial in sampler.history.trials] == [TrialState.RUNNING]
     with pytest.raises(
         NothingFitsError, match=r"none of 5 recipes drawn for trial 0 .* is within the limits"
     ):
@@ -251,7 +252,7 @@ def test_a_trial_that_still_runs_counts_with_what_it_took_and_nothing_else(searc
     for number in range(15):
         told(sampler, number, [0.1 * (number % 7)], Outcome.COMPLETE)
     running = asked(sampler, 15)
-    frozen = sampler.trials[15]
+    frozen = sampler.history.trials[15]
     assert frozen.state is TrialState.RUNNING
     assert frozen.params == running.trial.params
     assert frozen.system_attrs == {}
@@ -299,7 +300,7 @@ def test_the_copy_of_a_study_replaces_the_one_before(study_file: Path, searched:
 
 def test_a_whole_search_leaves_a_study_that_agrees_with_its_records(tmp_path: Path, searched: Space) -> None:
     driven = finish(engine(tmp_path / "records.jsonl", searched, trials=25))
-    for entry, frozen in zip(driven.records, driven._sampler.trials, strict=True):
+    for entry, frozen in zip(driven.records, driven._sampler.history.trials, strict=True):
         full = entry.outcome is Outcome.COMPLETE
         assert (frozen.state is TrialState.COMPLETE) == full == (entry.epochs_done == entry.trial.epochs)
         if full:

@@ -71,11 +71,12 @@ def end(sampler: Sampler, entry: TrialRecord, scores: list[float], outcome: Outc
 
 def told(sampler: Sampler, entry: TrialRecord) -> None:
     """Tells a sampler, and the rungs that it knows, how a trial came to its end."""
-    assert sampler._forecaster is not None
+    assert sampler.history.forecaster is not None
     for reported in entry.history:
         gain = sampler.metric.gain(reported.metrics[sampler.metric.name])
         diverged = entry.outcome is Outcome.DIVERGED and reported is entry.history[-1]
-        sampler._forecaster.reached.enter(entry.number, reported.passes, math.nan if diverged else gain)
+        worth = math.nan if diverged else gain
+        sampler.history.forecaster.reached.enter(entry.number, reported.passes, worth)
     sampler.tell(entry)
 
 
@@ -138,7 +139,7 @@ def test_a_search_that_is_resumed_goes_on_as_if_it_had_not_stopped(name: str) ->
     for number in range(first, first + later):
         assert resumed.ask(number) == whole.ask(number)
     if name != "random":  # and it is that sampler, not what is drawn at random
-        history = History(whole.tree, whole.trials, "max", whole._forecaster)
+        history = History(whole.tree, whole.history.trials, "max", whole.history.forecaster)
         assert suggest(name, history, Turn(5, 90)) != suggest("random", history, Turn(5, 90))
 
 
@@ -274,7 +275,7 @@ def test_cmaes_goes_the_way_that_its_library_goes() -> None:
         library.reseed_rng(Turn(4, number).own_seed)
         point = library.ask()
         drawn = [
-            place_of(sampler.trials[number].distributions[name], entry.trial.params[name])
+            place_of(sampler.history.trials[number].distributions[name], entry.trial.params[name])
             for name in ("x", "lr")
         ]
         assert drawn == pytest.approx(point.tolist(), abs=1e-6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,12 @@ import numpy as np
 from search.policy.curve_model import CurveModel, Curves
 from search.policy.points import Points
 from search.policy.rungs import Rungs
+from search.policy.scored import Scored
 from search.policy.trend import Trend, with_trends
 from spaces.tree import Tree
 
 FEWEST = 12
 """Trials that must have come to the first rung before anything is forecast."""
-MOST, BEST = 160, 80
-"""At most so many trials are modelled: the best ones, by how far they came and their scores there, and the
-others that came to a rung last. The time of a Gaussian process grows with the cube of its data."""
 MOST_DIVERGED = 25
 DOUBT = 0.1
 """A variance of what diverged trials are said to score, which is made up; scores have one of about 1."""
@@ -37,8 +34,6 @@ EDGE = 0.002
 
 Params = Mapping[str, Any]
 """As an Optuna trial has them."""
-Gains = dict[int, list[float]]
-"""Of each trial what it scored, by rung; who came to a rung last is last."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +106,8 @@ class Forecaster:
         self._places: dict[int, _Place] = {}
         self._model, self._tuned = self._new_model(), 0
         self._made: tuple[object, Forecasts | None] = (None, None)
-        self._gains: Gains = {}
-        self._diverged: list[int] = []
-        self._seen, self._shares = 0, False
+        self._scored, self._seen = Scored(), 0
+        self._shares = False
 
     def add(self, number: int, params: Params) -> None:
         """Tells of a trial that is in the space; forecasts are of these alone."""
@@ -152,12 +146,12 @@ class Forecaster:
         return self._made[1]
 
     def _forecasts(self, until: int, begun: Sequence[int]) -> Forecasts | None:
-        if len(self._entered(until)[0]) < FEWEST:
+        if len(self._entered(until).gains) < FEWEST:
             return None
         self._tune(until)
-        gains, diverged = self._entered(until)
-        ranked, weight = _modelled(gains)
-        curves = self._curves(ranked, gains, diverged)
+        scored = self._entered(until)
+        ranked, weight = scored.modelled()
+        curves = self._curves(ranked, scored)
         model = self._model.condition(curves)
         if begun:
             new = np.array([self._places[number].features for number in begun])
@@ -173,7 +167,7 @@ class Forecaster:
             model = self._model.condition(curves)
         own, features = np.arange(len(ranked)), curves.features[: len(ranked)]
         final, variance = model.forecast(features, own)
-        reached = np.array([len(gains[number]) for number in ranked])
+        reached = np.array([len(scored.gains[number]) for number in ranked])
         now, _ = model.forecast(features, own, reached - 1)
         places = [self._places[number] for number in ranked]
         return Forecasts(
@@ -203,32 +197,27 @@ class Forecaster:
         if wanted == self._tuned:
             return
         self._tuned = wanted
-        while len(self._entered(wanted)[0]) < FEWEST:
+        while len(self._entered(wanted).gains) < FEWEST:
             wanted += 1
-        gains, diverged = self._entered(wanted)
+        scored = self._entered(wanted)
         # Of the model that is learnt now: penalised scores may leave this range later on.
-        self._shares = all(0 <= gain <= 1 for known in gains.values() for gain in known)
+        self._shares = all(0 <= gain <= 1 for known in scored.gains.values() for gain in known)
         self._model = self._new_model()
-        self._model.tune(self._curves(_modelled(gains)[0], gains, diverged), steps=STEPS)
+        self._model.tune(self._curves(scored.modelled()[0], scored), steps=STEPS)
 
-    def _entered(self, until: int) -> tuple[Gains, list[int]]:
-        """What the first so many entries tell of trials in the space, and those that diverged."""
+    def _entered(self, until: int) -> Scored:
+        """What the first so many entries tell of trials in the space."""
         if until < self._seen:
-            self._gains, self._diverged, self._seen = {}, [], 0
+            self._scored, self._seen = Scored(), 0
         for entry in self.reached.entries[self._seen : until]:
-            if entry.trial not in self._places or entry.trial in self._diverged:
-                continue
-            known = self._gains.pop(entry.trial, [])
-            if math.isfinite(entry.gain):
-                self._gains[entry.trial] = [*known, entry.gain]
-            else:
-                self._diverged.append(entry.trial)
+            if entry.trial in self._places:
+                self._scored.enter(entry)
         self._seen = until
-        return self._gains, self._diverged
+        return self._scored
 
-    def _curves(self, ranked: Sequence[int], gains: Gains, diverged: Sequence[int]) -> Curves:
+    def _curves(self, ranked: Sequence[int], scored: Scored) -> Curves:
         scale: Callable[[Sequence[float]], np.ndarray] = _log_odds if self._shares else np.asarray
-        scores = [scale(gains[number]) for number in ranked]
+        scores = [scale(scored.gains[number]) for number in ranked]
         by_level = [
             [known[level] for known in scores if len(known) > level]
             for level in range(len(self.reached.levels))
@@ -238,7 +227,7 @@ class Forecaster:
         every = [max(score, floor) for known, floor in zip(by_level, floors, strict=True) for score in known]
         spread = max(float(np.maximum(by_level[0], low).std()), FLAT * float(np.std(every)), 1e-6)
         worst = min(max(floor, min(known)) for floor, known in zip(floors, by_level, strict=True) if known)
-        lost = diverged[-MOST_DIVERGED:]
+        lost = list(scored.diverged)[-MOST_DIVERGED:]
         rows = [
             (place, level, max(score, floors[level]), 0.0)
             for place, known in enumerate(scores)
@@ -248,17 +237,6 @@ class Forecaster:
         trial, level, score, doubt = (np.array(column) for column in zip(*rows, strict=True))
         features = np.array([self._places[number].features for number in [*ranked, *lost]])
         return Curves(features, trial, level, (score - middle) / spread, doubt)
-
-
-def _modelled(gains: Gains) -> tuple[list[int], np.ndarray]:
-    """Which trials are modelled, by number, and for how many each stands, float (T,)."""
-    if len(gains) <= MOST:
-        return sorted(gains), np.ones(len(gains))
-    best = set(heapq.nlargest(BEST, gains, key=lambda number: (len(gains[number]), gains[number][-1])))
-    others = [number for number in gains if number not in best]
-    stand_for = len(others) / (MOST - BEST)
-    ranked = sorted([*best, *others[BEST - MOST :]])
-    return ranked, np.array([1.0 if number in best else stand_for for number in ranked])
 
 
 def _log_odds(shares: Sequence[float]) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import heapq
+import bisect
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,22 +36,60 @@ class Turn:
         return seed_of(self.seed, self.number, self.draw)
 
 
-@dataclass(frozen=True)
 class History:
-    """What a sampler learns from.
+    """What a sampler learns from: takes in trials, maybe thousands, and never looks at all of them again.
 
     The order of the trials is the one in which TPE ranks them: those of full length by their values; then the
     stopped ones, by how far they came and by their values there; last the diverged ones. Samplers that know
     neither stopped nor diverged trials are shown ranks in this order, where each of them has one.
+
+    Args:
+        mode: Of the metric: `max` or `min`.
+        forecaster: Of the sampler that goes by forecasts.
     """
 
-    tree: Tree
-    trials: Sequence[FrozenTrial]
-    """By number."""
-    mode: str
-    """Of the metric: `max` or `min`."""
-    forecaster: Forecaster | None = None
-    """Of the sampler that goes by forecasts."""
+    def __init__(
+        self,
+        tree: Tree,
+        trials: Iterable[FrozenTrial] = (),
+        mode: str = "max",
+        forecaster: Forecaster | None = None,
+    ) -> None:
+        self.tree, self.mode, self.forecaster = tree, mode, forecaster
+        self.ended: list[FrozenTrial] = []
+        """The trials that say something about their recipes, by number."""
+        self.active: Counter[str] = Counter()
+        """In how many of them each parameter is."""
+        self._trials: dict[int, FrozenTrial] = {}
+        self._running: dict[int, FrozenTrial] = {}
+        self._ranked: list[tuple[tuple[int, int, float], int]] = []
+        for trial in trials:
+            self.put(trial)
+
+    def put(self, trial: FrozenTrial) -> None:
+        """Takes in a trial that runs, or has ended; once it has, it does not change."""
+        self._trials[trial.number] = trial
+        self._running.pop(trial.number, None)
+        if trial.state is TrialState.RUNNING:
+            self._running[trial.number] = trial
+        elif trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+            bisect.insort(self.ended, trial, key=lambda other: other.number)
+            bisect.insort(self._ranked, (self.rank(trial), trial.number))
+            self.active.update(list(trial.params))
+
+    def get(self, number: int) -> FrozenTrial | None:
+        """What is known of a trial; None of one that was not taken in."""
+        return self._trials.get(number)
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """All trials, by number."""
+        return [self._trials[number] for number in sorted(self._trials)]
+
+    @property
+    def running(self) -> list[FrozenTrial]:
+        """Those that have not ended yet, by number."""
+        return [self._running[number] for number in sorted(self._running)]
 
     @cached_property
     def space(self) -> Space:
@@ -63,16 +102,6 @@ class History:
         each, and a trial takes those of its branch."""
         return {name: entry for name, entry in self.space.items() if not entry.single()}
 
-    @cached_property
-    def ended(self) -> list[FrozenTrial]:
-        """The trials that say something about their recipes."""
-        return [trial for trial in self.trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-
-    @cached_property
-    def running(self) -> list[FrozenTrial]:
-        """Those that have not ended yet."""
-        return [trial for trial in self.trials if trial.state is TrialState.RUNNING]
-
     def rank(self, trial: FrozenTrial) -> tuple[int, int, float]:
         """A key that sorts trials that have ended from the best to the worst."""
         sign = -1 if self.mode == "max" else 1
@@ -84,11 +113,15 @@ class History:
         epoch, value = max(trial.intermediate_values.items())
         return 1, -epoch, math.inf if math.isnan(value) else sign * value
 
+    def best(self, count: int) -> list[FrozenTrial]:
+        """So many of the ended trials, the best one first; of equals the one with the lower number."""
+        return [self._trials[number] for _, number in self._ranked[:count]]
+
     def modelled(self, most: int, best: int) -> list[FrozenTrial]:
         """At most so many of the ended trials: the `best` best and the most recent others, by number."""
         if len(self.ended) <= most:
             return self.ended
-        kept = heapq.nsmallest(best, self.ended, key=self.rank)
+        kept = self.best(best)
         known = {trial.number for trial in kept}
         others = [trial for trial in self.ended[-most:] if trial.number not in known]
         return sorted([*kept, *others[best - most :]], key=lambda trial: trial.number)

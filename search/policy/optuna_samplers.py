@@ -8,7 +8,6 @@ the trials: a search that is resumed goes on as if it had not stopped.
 
 from __future__ import annotations
 
-import heapq
 import statistics
 from collections.abc import Callable, Container, Sequence
 from itertools import groupby
@@ -26,7 +25,7 @@ from search.policy.history import History, Space, Turn, seed_of
 from search.policy.priors import Given, with_priors
 from search.policy.unit_cube import place_of, value_at
 
-TPE_MODELS, TPE_BEST = 500, 25
+TPE_MODELS, TPE_BEST = 300, 25
 """TPE models at most so many ended trials. The best ones, as many as it ever takes for good (Optuna's `gamma`
 ends there): they are the same as without a bound. And the most recent others, because it weighs bad ones the
 less the older they are. All that run come on top: they keep parallel suggestions apart."""
@@ -102,7 +101,9 @@ def _nsga2(history: History, turn: Turn) -> Given:
     random.
     """
     past = history.ended[: len(history.ended) // POPULATION * POPULATION]
-    parents = heapq.nsmallest(POPULATION, past, key=history.rank)
+    # Of the trials after the last generation there are fewer than it has.
+    known = {trial.number for trial in past}
+    parents = [trial for trial in history.best(2 * POPULATION) if trial.number in known][:POPULATION]
     shown = []
     for place, parent in enumerate(parents):
         rng = np.random.default_rng([turn.seed, parent.number])

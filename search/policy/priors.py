@@ -24,9 +24,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import chain
 from statistics import NormalDist
 from typing import Any
 
@@ -75,14 +73,13 @@ def with_priors(given: Given, history: History, turn: Turn) -> Given:
 
 def shares(history: History) -> dict[str, float]:
     """By the name of a parameter with a prior: in how many suggestions it is drawn from it, from 0 to 1."""
-    active = Counter(chain.from_iterable(trial.params for trial in history.ended))
     recent = [(history.rank(trial), trial.params) for trial in history.ended[-MOST_TRIALS:]]
     found = {}
     for name, prior in history.tree.priors.items():
         known = [(rank, params[name]) for rank, params in recent if name in params]
         ranks, values = [rank for rank, _ in known], [value for _, value in known]
         belief = _belief(likelihoods(history.space[name], prior, values), ranks)
-        found[name] = belief * OUTWEIGHED / (OUTWEIGHED + active[name])
+        found[name] = belief * OUTWEIGHED / (OUTWEIGHED + history.active[name])
     return found
 
 

@@ -72,14 +72,8 @@ class Sampler:
         forecaster: Forecaster | None = None,
     ) -> None:
         self.tree, self.metric, self.seed, self.name, self._fits = tree, metric, seed, name, fits
-        self._forecaster = forecaster
-        self._trials: dict[int, FrozenTrial] = {}
+        self.history = History(tree, mode=metric.mode, forecaster=forecaster)
         self._tried: set[frozenset[tuple[str, Any]]] = set()
-
-    @property
-    def trials(self) -> list[FrozenTrial]:
-        """What is known of the trials that belong to the space, by number."""
-        return [self._trials[number] for number in sorted(self._trials)]
 
     def ask(self, number: int) -> dict[str, Any]:
         """Parameters to try as trial `number`; no other trial has the same.
@@ -103,12 +97,12 @@ class Sampler:
         )
 
     def _candidates(self, number: int) -> Iterator[dict[str, Any]]:
-        history = History(self.tree, self.trials, self.metric.mode, self._forecaster)
         own = OF_SAMPLER.get(self.name, OF_OTHERS)
         for draw in range(MOST_DRAWS):
-            yield suggest(self.name if draw < own else "random", history, Turn(self.seed, number, draw))
+            name = self.name if draw < own else "random"
+            yield suggest(name, self.history, Turn(self.seed, number, draw))
         # Whether a recipe is left that nobody has drawn is not a matter of luck.
-        yield from islice(_every(history), len(self._tried) + MOST_DRAWS)
+        yield from islice(_every(self.history), len(self._tried) + MOST_DRAWS)
 
     def keep_for_later(self, params: Mapping[str, Any]) -> None:
         """Never suggests these parameters: somebody else will have them tried."""
@@ -134,25 +128,21 @@ class Sampler:
         self._put(
             record.number,
             TrialState.COMPLETE if complete else TrialState.PRUNED if pruned else TrialState.FAIL,
-            self._trials[record.number].params,
+            record.trial.params,
             value=score if complete else None,
             intermediate_values=values,
             user_attrs={"trial": record.number, "outcome": str(outcome)},
         )
-
-    def frozen(self, record: TrialRecord) -> FrozenTrial | None:
-        """What is known of a trial; None of one that was not shown."""
-        return self._trials.get(record.number)
 
     def _put(self, number: int, state: TrialState, params: Mapping[str, Any], **known: Any) -> None:
         trial = create_trial(
             state=state, params=dict(params), distributions=self.tree.distributions(params), **known
         )
         trial.number = number
-        self._trials[number] = trial
+        self.history.put(trial)
         self._tried.add(frozenset(params.items()))
-        if self._forecaster:
-            self._forecaster.add(number, params)
+        if self.history.forecaster:
+            self.history.forecaster.add(number, params)
 
 
 def _every(history: History) -> Iterator[dict[str, Any]]:
@@ -187,7 +177,7 @@ def write_study(path: Path, name: str, sampler: Sampler, records: Iterable[Trial
         records: Of the trials, by number: a study that was rebuilt does not know when they ran. Those that
             the sampler was not shown are left out.
     """
-    dated = [_dated(trial, record) for record in records if (trial := sampler.frozen(record))]
+    dated = [_dated(trial, record) for record in records if (trial := sampler.history.get(record.number))]
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     study = optuna.create_study(
