@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from search.console.chatter import chatter_to
+from search.console.interrupts import stopped_by_signals
 from search.console.progress import Progress
 from search.costs.cost_model import CostModel
 from search.engine.budget import Budget
@@ -155,7 +153,10 @@ def _drive(folder: SearchFolder, plan: Plan, connection: Connection | None, owne
             silence_s=60 * settings.timeout_min,
             stop=stop,
         )
-        with _interrupts(stop, terminal), LivePage(folder) as page:
+        with (
+            stopped_by_signals(stop.stop, terminal, "the leaderboard of what there is follows"),
+            LivePage(folder) as page,
+        ):
             whole = _run_trials(engine, file.records, venue, page, terminal)
             if whole:
                 terminal.print(escape(_said_end(engine, settings)))
@@ -348,23 +349,3 @@ def _said_end(engine: Engine, settings: Settings) -> str:
     if budget.left_s < (budget.retrain_s or 0.0):
         retrain += f", of which the limit leaves {span(budget.left_s)}"
     return f"The search ends {trials}, by {end.option} ({allowed.limits[end]}){retrain}."
-
-
-@contextlib.contextmanager
-def _interrupts(stop: StopAll, console: Console) -> Iterator[None]:
-    """Ctrl-C, or SIGTERM, stops the search cleanly; a second one leaves at once, with the records whole."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.stopped:
-            raise KeyboardInterrupt
-        stop.stop()
-        console.print("\nstopping; the leaderboard of what there is follows (Ctrl-C again leaves at once)")
-
-    before: dict[int, Any] = {
-        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

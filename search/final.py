@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.model.ensemble import Candidate, candidate, write_ensemble
-from search.model.training import DivergedError, Heard, Told, fit, write_model
+from search.model.training import DivergedError, Elsewhere, Heard, Told, fit, write_model
 from search.results import config_of, winner_of
 from search.storage.folder import FolderError, SearchFolder
 from search.text import count
@@ -141,6 +141,7 @@ def retrain(
     onnx: bool = False,
     runtime: Runtime | None = None,
     devices: Sequence[str] = (),
+    elsewhere: Elsewhere | None = None,
     heard: Heard = lambda metrics: None,
     told: Told = lambda line: None,
 ) -> Path:
@@ -154,6 +155,7 @@ def retrain(
         false_alarm_rate: Share of pictures of known classes that the model may call unknown.
         onnx: Whether the model is exported to ONNX too, which takes the `onnx` extra.
         devices: That train together, with a process each; without them `runtime` says which one does.
+        elsewhere: Trains on these devices, where they are not of this machine.
         heard: Hears each epoch's metrics.
         told: Hears what goes on beside them.
 
@@ -187,7 +189,16 @@ def retrain(
             if len(used) < len(devices):
                 told(f"{count(len(used), 'device')} of {len(devices)}: its batches are too small for more.")
             fitted.append(
-                fit(folder, config, out, parts=TRAINED_ON, runtime=runtime, devices=used, heard=heard)
+                fit(
+                    folder,
+                    config,
+                    out,
+                    parts=TRAINED_ON,
+                    runtime=runtime,
+                    devices=used,
+                    elsewhere=elsewhere,
+                    heard=heard,
+                )
             )
         except DivergedError as fault:
             what = f"{member}: {fault}" if member else str(fault)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,21 +68,30 @@ def parser() -> argparse.ArgumentParser:
         "first (default: as the search had it; none: only here)",
     )
     add_delivery_options(top)
-    where = top.add_mutually_exclusive_group()
-    where.add_argument("--device", default="auto", help=DEVICE_HELP)
-    where.add_argument(
+    top.add_argument(
         "--gpus",
         metavar="N|all",
         default="all",
-        help="GPUs of this machine that share out each batch (default all, but not more than there are 16 "
-        "pictures of a batch for)",
+        help="GPUs of this machine, or with --ray of the cluster, that share out each batch (default all, "
+        "but not more than there are 16 pictures of a batch for)",
+    )
+    where = top.add_mutually_exclusive_group()
+    where.add_argument("--device", default="auto", help=DEVICE_HELP)
+    where.add_argument(
+        "--ray",
+        metavar="auto|ADDRESS",
+        help="train on the machines of a Ray cluster (auto: the one that runs here, or that RAY_ADDRESS "
+        "names), and test and export here (default: train here, without Ray)",
     )
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    options = parser().parse_args(arguments)
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.device != "auto" and options.gpus != "all":
+        top.error("argument --gpus: not allowed with argument --device")
     return guarded(lambda: _retrain(options))
 
 
@@ -98,7 +108,8 @@ def _retrain(options: argparse.Namespace) -> int:
     from search.report.facts.ensemble import ensemble
     from search.results import write_page
 
-    devices = gpus_of_this_machine(options.gpus) if options.device == "auto" else []
+    alone = options.device == "auto" and not options.ray
+    devices = gpus_of_this_machine(options.gpus) if alone else []
     choice = choose(
         folder,
         trial=options.trial,
@@ -116,17 +127,27 @@ def _retrain(options: argparse.Namespace) -> int:
         what = f"{len(choice.joined)} members, one after the other,"
     console.print(f"Retraining {what} on {', '.join(TRAINED_ON)}; the test part is read once, at the end.")
 
-    def heard(metrics: dict[str, float]) -> None:
-        console.print(epoch_line(metrics, None if choice.joined else length_of(choice.config)))
-        if keeping:
-            keeping.tick()
-
     out = Path(options.out) if options.out else folder.path / choice.out
     keeping = Keeping(folder, home, out, told=console.print) if home and not options.out else None
     if keeping:
         keeping.bring()
 
-    with hint_when_interrupted(folder, "the same command goes on after the last epoch"):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(hint_when_interrupted(folder, "the same command goes on after the last epoch"))
+        elsewhere = None
+        if options.ray:
+            from search.over_ray import over_ray
+
+            joined = over_ray(folder, address=options.ray, gpus=options.gpus, home=home)
+            elsewhere = stack.enter_context(joined)
+            devices = elsewhere.devices
+        said = elsewhere.console if elsewhere else console
+
+        def heard(metrics: dict[str, float]) -> None:
+            said.print(epoch_line(metrics, None if choice.joined else length_of(choice.config)))
+            if keeping and not elsewhere:  # the workers keep the state there themselves
+                keeping.tick()
+
         retrain(
             folder,
             choice,
@@ -136,8 +157,9 @@ def _retrain(options: argparse.Namespace) -> int:
             onnx=delivery.onnx,
             runtime=runtime_on(options.device),
             devices=devices,
+            elsewhere=elsewhere,
             heard=heard,
-            told=console.print,
+            told=said.print,
         )
     say_model(console, folder, out)
     write_page(folder, folder.state)  # it shows the test score

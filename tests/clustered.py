@@ -12,14 +12,12 @@ from cluster.testbed.telling import tell
 from search.trials.records import FILE, Records, read
 from search.trials.trials import Outcome
 
-# A trial takes longer than a process for trials takes to start: Tune ends one that is starting when another
-# gets free for its trial, so that of shorter trials a host that joins gets none.
 SPACE = """
 description: trials of some seconds
 base:
   geometry: {size_px: 16}
-  optim: {batch_size: 24}
-  model: {name: odd_net, args: {delay_s: 1.5}}
+  optim: {batch_size: 32}
+  model: {name: odd_net, args: {delay_s: 0.8}}
 parameters:
   optim.lr: {log: [1.0e-3, 1.0e-2]}
 """

@@ -84,6 +84,15 @@ def test_a_search_has_trials_on_both_hosts(cluster: Cluster, undisturbed: Record
     assert {epoch.node for epoch in undisturbed.order} == {"head", "worker"}
 
 
+def test_its_winner_is_retrained_over_both_hosts(cluster: Cluster, undisturbed: Records) -> None:
+    retrain = shlex.quote(there("python -m search.retrain results/undisturbed --ray auto"))
+    output = cluster.exec(f"ray job submit --address http://127.0.0.1:8265 -- bash -c {retrain}")
+    assert "Training on 2 workers of 1 CPU and 0 GPUs" in output
+    assert (STORAGE / "undisturbed" / "model" / "metrics.json").exists()
+    assert not list((STORAGE / "undisturbed" / "retrain").iterdir())
+    tell("its winner has been trained by both hosts together; the model is in the storage")
+
+
 def test_the_worker_host_is_killed_in_the_middle_of_a_trial_and_comes_back(
     cluster: Cluster, undisturbed: Records
 ) -> None:

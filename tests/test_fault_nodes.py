@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,14 +15,13 @@ from ray.core.generated import autoscaler_pb2
 from search.trials.losses import Cause
 from search.trials.trials import Outcome
 from tests.aftermath import assert_each_trial_is_recorded_once, assert_nothing_is_left, events
-from tests.commands import ROOT, Desk
+from tests.commands import Desk
 from tests.faulty import SLOW
+from tests.ray_cluster import STORE_BYTES, kill
+from tests.ray_cluster import cluster as cluster
 
 pytestmark = pytest.mark.slow
 
-QUICK_TO_NOTICE = {"health_check_period_ms": 500, "health_check_failure_threshold": 3}
-"""Half a minute's patience with a silent node becomes two seconds."""
-STORE_BYTES = 80 * 1024**2  # the least that Ray takes is 75 MiB
 HOARDER = """
 import sys, ray
 ray.init(address=sys.argv[1], log_to_driver=False)
@@ -39,38 +32,10 @@ sys.stdin.read()
 RANDOM = ("--sampler", "random", "--cost-model", "static", "--rematch", "0")
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A head without CPUs, where the driver is; nodes for trials are added by the tests."""
-    # Ray's own notes of clusters belong to whoever else uses this machine; and sockets have short names.
-    notes = Path(tempfile.mkdtemp(prefix="cs", dir="/tmp"))
-    monkeypatch.setenv("RAY_TMPDIR", str(notes))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests" / "networks")]))
-    made = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 0,
-            "include_dashboard": False,
-            "object_store_memory": STORE_BYTES,
-            "_system_config": QUICK_TO_NOTICE,
-        },
-    )
-    yield made
-    made.shutdown()
-    shutil.rmtree(notes, ignore_errors=True)
-
-
 def start(desk: Desk, cluster: Cluster, name: str, *arguments: str) -> Any:
     asked = ("--space", desk.space(SLOW.replace("0.15", "0.3")), "--ray", cluster.address, "--name", name)
     given = ("--data", "pictures", "--import", "odd_networks", *RANDOM)
     return desk.start("search.run", *asked, *given, *arguments)
-
-
-def kill(node: Any) -> None:
-    """Ends a node as a lost machine does: nobody is told."""
-    for processes in node.all_processes.values():
-        for process in processes:
-            os.kill(process.process.pid, signal.SIGKILL)
 
 
 def test_trials_of_a_lost_node_go_on_elsewhere_and_one_that_comes_back_gets_some(

@@ -198,14 +198,17 @@ def test_the_same_seed_with_one_trial_at_a_time_gives_the_same_trials_and_scores
     assert story("first") == story("second")
 
 
-def test_a_worker_group_trains_a_trial_and_gives_its_resources_back_when_stopped_early(desk: Desk) -> None:
-    space = desk.space(SLOW.replace("0.15", "0.0"))
+def test_a_worker_group_outlives_a_worker_and_gives_its_resources_back_when_stopped_early(desk: Desk) -> None:
+    flag = desk.folder / "died"
+    space = desk.space(faulty("die_once", at_step=5, flag=flag).replace("[none, die_once]", "[die_once]"))
     status, output = desk.search(
         *("--space", space, "--trials", "3", "--max-epochs", "4", "--name", "groups"),
         *("--workers-per-trial", "2", "--cpus-per-trial", "1", "--reduction", "2", "--audit", "0"),
     )
     assert status == 0, output
+    assert flag.exists()
     assert_whole(desk, "groups", 3)
+    assert sum(record.retries for record in desk.records("groups").all()) == 1
     outcomes = [record.outcome for record in desk.records("groups").all()]
     assert Outcome.STOPPED in outcomes[:-1]  # and others ran after it, on the same two CPUs
 

@@ -16,14 +16,10 @@ import torch
 from search import retrain as command
 from search.final import choose, retrain
 from search.model.training import fit
-from search.storage.folder import SearchFolder
 from spaces.errors import InputError
-from spaces.recipe import Recipe
-from tests.pictures import class_folders
-from tests.simulated import record, search_folder, trial, write_records
+from tests.searched import searched
 from tests.toy_pictures import CPU, tiny_recipe, toy_pictures
 from trainables.checkpoint import Checkpoint
-from trainables.data import prepare, write_split
 from trainables.data.errors import DataError
 from trainables.loop import TrainData, train
 from trainables.parallel import Together, runtimes, train_together
@@ -127,23 +123,6 @@ def test_the_devices_share_the_cpus() -> None:
 
 
 # Of a search.
-
-
-def searched(tmp_path: Path, recipe: Recipe) -> SearchFolder:
-    """A search of one trial."""
-    class_folders(tmp_path / "pictures", {"anna": 60, "bert": 60})
-    cache = tmp_path / "cache"
-    prepared = prepare(tmp_path / "pictures", size_px=16, cache_dir=cache)
-    folder = search_folder(
-        tmp_path / "results" / "mine", data=str(tmp_path / "pictures"), cache_dir=str(cache), max_epochs=2
-    )
-    stored = folder.read_json(folder.settings_file) | {"source": str(tmp_path / "pictures")}
-    folder.write_json(folder.settings_file, stored)
-    write_split(prepared.split, folder.split_file)
-    folder.write_json(folder.data_file, prepared.report)
-    made = replace(trial(0, epochs=2), recipe=recipe.to_dict())
-    write_records(folder.records_file, record(made, [0.5, 0.8]))
-    return folder
 
 
 @pytest.mark.slow

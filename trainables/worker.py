@@ -26,10 +26,11 @@ from spaces.errors import InputError
 from spaces.recipe import Recipe
 from trainables.answers import answers_name, packed
 from trainables.checkpoint import Checkpoint, CheckpointError, checkpoint_name
+from trainables.course import Course
 from trainables.data import Dataset, load
 from trainables.data.demo import demo_source
 from trainables.evaluate import log_probabilities
-from trainables.loop import TrainData, train
+from trainables.loop import train
 from trainables.models.create import import_networks
 from trainables.portions import is_out_of_memory
 from trainables.runtime import BatchNorm, Runtime
@@ -40,6 +41,9 @@ from trainables.weight_files import on_this_node
 
 PATIENCE_S, PAUSE_S = 300.0, 10.0
 """For answers of a rematch's run that cannot be stored: they are all that it has trained for."""
+PEERS_S = 90.0
+"""A worker whose exchange with the others breaks off waits for so long to be ended with the whole group: Ray
+finds out who has died, and whether a machine has, half a minute later than the others feel it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,15 @@ class Workplace:
     """Of trials with several workers; see `trainables.runtime.Runtime`."""
     cache_gb: float = math.inf
     """Bound of all decoded pictures in `cache_dir`; see `trainables.data.load`."""
+    course: Course = field(default_factory=Course)
+    """What all of them learn from."""
+    state: str | None = None
+    """Name of the state's file in `checkpoints`, where there is one training alone, and its state is all that
+    it is for; None: the state of each is named by its number, and needed only if it is cut off."""
+
+    def state_of(self, trial: Mapping[str, Any]) -> str:
+        """Name of the file of a training's state."""
+        return self.state or checkpoint_name(trial["number"])
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,7 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
     recipe = Recipe.model_validate(trial["recipe"])
     with _at_hand():
         data = _open_once(place, recipe.geometry.size_px)
-    saver = Saver(place.checkpoints, checkpoint_name(trial["number"]))
+    saver = Saver(place.checkpoints, place.state_of(trial))
     runtime = Runtime(
         device=context.device,
         threads=max(1, int(slot.cpus)),
@@ -154,18 +167,26 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
             told["unsaved"] = saver.fault
         context.report(told)
 
-    resume = _checkpoint_of(place.checkpoints, trial)
+    resume = _checkpoint_of(place, trial)
     if resume is None:
         with _at_hand():
             recipe = _with_weights_here(recipe, place)
     else:
         for metrics in resume.history:
             context.report(message(metrics))
-    parts = TrainData(data.part("train"), data.part("validation"))
     model = train(
-        recipe, parts, report, runtime=runtime, seed=trial["seed"], epochs=trial["epochs"], resume=resume
+        recipe,
+        place.course.of(data),
+        report,
+        runtime=runtime,
+        seed=trial["seed"],
+        epochs=trial["epochs"],
+        resume=resume,
+        replay=place.course.replay,
     )
     saver.flush()
+    if place.state is not None and saver.fault:
+        raise PlaceError(f"what has been trained cannot be saved: {saver.fault}")
     if place.answers is not None and context.rank == 0:
         alone = replace(runtime, world_size=1)
         found = log_probabilities(model, recipe, data.part("selection"), runtime=alone)
@@ -188,9 +209,9 @@ def _at_hand() -> Iterator[None]:
         raise PlaceError(f"{named}{fault} (on {socket.gethostname()})") from fault
 
 
-def _checkpoint_of(states: Storage, trial: dict[str, Any]) -> Checkpoint | None:
+def _checkpoint_of(place: Workplace, trial: dict[str, Any]) -> Checkpoint | None:
     """The trial's last state; None where there is none that can be used: it then starts anew."""
-    name = checkpoint_name(trial["number"])
+    states, name = place.checkpoints, place.state_of(trial)
     try:
         with states.reading(name) as stream:
             checkpoint = Checkpoint.read(stream, f"{states}/{name}")
@@ -252,6 +273,12 @@ def _open_once(place: Workplace, size_px: int) -> Dataset:
     return _opened[key]
 
 
+def _is_of_a_peer(fault: BaseException) -> bool:
+    """Whether the exchange with other workers failed: another one has died, or cannot be reached."""
+    broken = isinstance(fault, torch.distributed.DistError) or "gloo" in str(fault)
+    return broken and not is_out_of_memory(fault)
+
+
 class _Context:
     """Ray's side of a report: Tune's session in local mode, Train's in a worker group."""
 
@@ -279,6 +306,8 @@ class _Context:
 
     def fail(self, trial: dict[str, Any], outcome: str, fault: BaseException) -> None:
         if self.world_size > 1:
+            if _is_of_a_peer(fault):
+                time.sleep(PEERS_S)
             raise fault  # the other workers wait for this one: the whole group has to come down
         self.report(
             {

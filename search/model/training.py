@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from spaces.recipe import Recipe
 from spaces.recipe_files import TrialConfig
 from trainables.calibration import FALSE_ALARM_RATE, Calibration, tempered
 from trainables.checkpoint import Checkpoint, CheckpointError
+from trainables.course import Course
 from trainables.data import Dataset, Pictures, groups_of, load, read_split
 from trainables.data.demo import demo_source
 from trainables.evaluate import log_probabilities
@@ -51,6 +52,24 @@ Heard = Callable[[dict[str, float]], None]
 """Hears each epoch's metrics; see `trainables.loop.train`."""
 Told = Callable[[str], None]
 """Hears what is going on, in words."""
+
+
+class Elsewhere(Protocol):
+    """Trains in other processes than this one, such as on the machines of a cluster."""
+
+    def __call__(
+        self, config: TrialConfig, course: Course, state_file: Path, *, workers: int, heard: Heard
+    ) -> None:
+        """Trains until the file holds the state after the last epoch; from the state in it, if there is one.
+
+        Args:
+            workers: That share out each batch.
+            heard: Hears each epoch's metrics.
+
+        Raises:
+            InputError: It did not come to its end; what it was then is in the file all the same.
+            KeyboardInterrupt: It was interrupted; the same.
+        """
 
 
 class DivergedError(FolderError):
@@ -89,6 +108,7 @@ def fit(
     watched: str | None = None,
     runtime: Runtime | None = None,
     devices: Sequence[str] = (),
+    elsewhere: Elsewhere | None = None,
     heard: Heard = lambda metrics: None,
 ) -> Fitted:
     """Trains on the pictures of a search. One that was cut off goes on from its last epoch.
@@ -100,6 +120,7 @@ def fit(
         parts: What it learns from.
         watched: The part that steers it; None: nothing is held back, and `config.lr_scales` are repeated.
         devices: Where there are several, they share out each batch, and each has a process of its own.
+        elsewhere: Trains instead of this process, on as many devices.
 
     Raises:
         FolderError: `out` exists, or the weights to start from are other ones than the search had.
@@ -131,8 +152,12 @@ def fit(
         _require_same_weights(config.recipe, stored.get("weights", {}))
     history = list(resume.history) if resume else []
     runtime = replace(runtime or Runtime(), batch_norm=settings.batch_norm)
-    replay = None if watched else config.lr_scales
-    if len(devices) > 1:
+    course = Course(tuple(parts), watched, None if watched else config.lr_scales)
+    if elsewhere:
+        elsewhere(config, course, state_file, workers=len(devices), heard=heard)
+        resume = Checkpoint.load(state_file)  # there is nothing left to train but to take the network out
+        history = list(resume.history)
+    if len(devices) > 1 and not elsewhere:
 
         def trained(metrics: dict[str, float]) -> None:
             heard(metrics)
@@ -140,14 +165,14 @@ def fit(
 
         training = Together(
             config.recipe,
-            partial(_parts, opened, tuple(parts), watched),
+            partial(_opened, opened, course),
             runtimes(runtime, devices),
             settings.imports,
             state_file,
             resume is not None,
             config.seed,
             config.epochs,
-            replay,
+            course.replay,
         )
         model = train_together(training, trained)
     else:
@@ -159,13 +184,13 @@ def fit(
 
         model = train(
             config.recipe,
-            _parts(lambda: data, parts, watched),
+            course.of(data),
             report,
             runtime=runtime,
             seed=config.seed,
             epochs=config.epochs,
             resume=resume,
-            replay=replay,
+            replay=course.replay,
         )
     if diverged(history[-1]):
         state_file.unlink(missing_ok=True)
@@ -173,9 +198,8 @@ def fit(
     return Fitted(model, config, data, tuple(parts), history)
 
 
-def _parts(opened: Callable[[], Dataset], parts: Sequence[str], watched: str | None) -> TrainData:
-    data = opened()
-    return TrainData(data.part(*parts), data.part(watched) if watched else None)
+def _opened(opened: Callable[[], Dataset], course: Course) -> TrainData:
+    return course.of(opened())
 
 
 def write_model(

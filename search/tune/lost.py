@@ -33,8 +33,8 @@ def loss_by(error: Exception) -> Loss:
     if isinstance(error, ray.exceptions.RayTaskError):  # raised in the process of a worker group's trial
         error = error.cause if isinstance(error.cause, Exception) else error
     if isinstance(error, ray.train.WorkerGroupError):
-        losses = [loss_by(fault) for fault in error.worker_failures.values()]
-        # One worker's machine is lost, and the others fail for want of it.
+        # One worker is lost, and the others fail for want of it.
+        losses = [loss_by(fault) for fault in deaths_of(error) or error.worker_failures.values()]
         return min(losses, key=lambda loss: loss.cause is not Cause.NODE)
     details = str(error)
     if isinstance(error, ray.exceptions.RayActorError):
@@ -45,6 +45,12 @@ def loss_by(error: Exception) -> Loss:
         return Loss(Cause.PROCESS, DIED, details)
     last = (details.strip().splitlines() or ["nothing is known of why"])[-1]
     return Loss(Cause.PROCESS, f"it could not be run: {last}", details)
+
+
+def deaths_of(error: ray.train.WorkerGroupError) -> list[ray.exceptions.RayActorError]:
+    """What Ray raised for those workers of a group that died, rather than raised something themselves."""
+    found = [getattr(fault, "health_check_failure", fault) for fault in error.worker_failures.values()]
+    return [fault for fault in found if isinstance(fault, ray.exceptions.RayActorError)]
 
 
 def _with_its_machine(error: ray.exceptions.RayActorError) -> bool:

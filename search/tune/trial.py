@@ -13,6 +13,7 @@ import ray.tune
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from search.tune.lost import deaths_of
 from search.tune.nodes import GPU_TYPE
 from trainables.process import keep_freed_memory
 from trainables.worker import PlaceError, Slot, Workplace, work
@@ -52,7 +53,7 @@ def run_trial(config: dict[str, Any], *, place: Workplace, workers: int) -> None
     try:
         trainer.fit()
     except ray.train.WorkerGroupError as fault:
-        if _is_a_loss(fault):
+        if deaths_of(fault):
             raise  # what is lost starts again, from its checkpoint
         ray.tune.report({"message": json.dumps(_failure(trial["number"], fault))})
 
@@ -62,11 +63,6 @@ def in_ray(slot: Slot) -> dict[str, float]:
     found = {"CPU": slot.cpus, "GPU": slot.gpus} if slot.gpus else {"CPU": slot.cpus}
     # As Ray's own `accelerator_type=`: a crumb of a resource that nodes of that type have.
     return found | {GPU_TYPE + slot.gpu_type: 0.001} if slot.gpu_type else found
-
-
-def _is_a_loss(fault: ray.train.WorkerGroupError) -> bool:
-    """Whether a worker died, rather than raised."""
-    return any(isinstance(error, ray.exceptions.RayActorError) for error in fault.worker_failures.values())
 
 
 def _failure(number: int, fault: ray.train.WorkerGroupError) -> dict[str, Any]:
