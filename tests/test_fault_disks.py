@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,7 @@ def test_where_the_pictures_disappear_no_trial_fails_and_the_search_goes_on_when
     process = desk.start("search.run", *desk.search_arguments("--space", desk.space(space), *asked))
     desk.wait(process, lambda: len(desk.records("gone").order) >= 1)
     os.rename(desk.folder / "pictures", desk.folder / "elsewhere")
+    shutil.rmtree(desk.folder / "cache")  # what a process has opened it has; the next one decodes anew
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2, output
     assert "trial after trial finds nothing to work with: " in output
