@@ -4,48 +4,51 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from search.console.chatter import chatter_to
 from search.console.interrupts import stopped_by_signals
-from search.model.keeping import STATES
+from search.model.keeping import Keeping
 from search.model.training import Heard
 from search.storage.folder import FolderError, SearchFolder
+from search.text import count
 from search.trials.trials import Outcome, Trial
 from search.tune.cluster import Cluster, ClusterError, cluster_at
 from search.tune.connection import Connection
 from search.tune.driver import StopAll, Venue, carried, run
+from search.tune.nodes import nodes_alive
 from search.tune.reach import require_reach
-from search.tune.resources import Resources, share
+from search.tune.resources import Resources
 from search.tune.single import Single
 from spaces.recipe_files import TrialConfig
 from trainables.checkpoint import Checkpoint, CheckpointError
 from trainables.course import Course
 from trainables.data import read_split
-from trainables.storage import Storage
+from trainables.storage import Storage, StorageError
 from trainables.weight_files import digest
-from trainables.worker import Workplace
+from trainables.worker import Slot, Workplace
 
 GPU, NODE = "a GPU of the cluster", "a node of the cluster"
 """What trains."""
+TO_COME_S = 900.0
+"""For machines that an autoscaler may add it is waited for so long; then it goes on without them."""
 
 
 @contextlib.contextmanager
 def over_ray(
-    folder: SearchFolder, *, address: str, gpus: str = "all", home: Storage | None = None
+    folder: SearchFolder, *, address: str, gpus: str = "all", keeping: Keeping | None = None
 ) -> Iterator[OverRay]:
     """Joins a cluster until the end of this block, in which what libraries print goes to the search's log.
 
     Args:
         folder: Of the search whose pictures are used.
         address: Of the cluster; `auto`: the one that runs here, or that RAY_ADDRESS names.
-        gpus: How many; `all` those that there are, or those that its autoscaler may add where there is none.
-            In a cluster without any, every node is a device.
-        home: The search's folder in its storage, where it has one.
+        gpus: How many; `all`: those that there are, or as many as its autoscaler may have if that is more. In
+            a cluster without any, every node is a device.
+        keeping: Keeps the retrain in the search's storage, where it has one.
 
     Raises:
         ClusterError: No cluster answers, or it has not so many.
@@ -60,7 +63,7 @@ def over_ray(
         cluster = connection.cluster()
         console = Console(file=terminal.file, highlight=False, markup=False, soft_wrap=True)
         console.print(f"Ray: {cluster.description}")
-        yield OverRay(folder, cluster, _devices(cluster, gpus), home, console)
+        yield OverRay(folder, cluster, devices_of(cluster, gpus), keeping, console)
 
 
 class OverRay:
@@ -71,11 +74,11 @@ class OverRay:
         folder: SearchFolder,
         cluster: Cluster,
         devices: list[str],
-        home: Storage | None,
+        keeping: Keeping | None,
         console: Console,
     ) -> None:
         self.devices, self.console = devices, console
-        self._folder, self._cluster, self._home = folder, cluster, home
+        self._folder, self._cluster, self._keeping = folder, cluster, keeping
 
     def __call__(
         self, config: TrialConfig, course: Course, state_file: Path, *, workers: int, heard: Heard
@@ -83,61 +86,80 @@ class OverRay:
         """Trains until the file holds the state after the last epoch.
 
         The workers keep the state where all of them can: beside the file itself, or in the search's storage,
-        from which it is brought here in the end, whatever the end. A training that loses its machines waits
-        for others, and goes on from its state.
+        from which it is brought here in the end, whatever the end. A training that loses machines waits for
+        others, for a while, and goes on from its state with those that there are.
 
         Raises:
-            ClusterError: There is too little for it.
+            ClusterError: There is too little for it, or nothing any more.
             FolderError: It failed, hung, or was lost too often.
             StorageError: The state cannot be kept where all nodes see it.
-            KeyboardInterrupt: It was interrupted, or no node was left for it.
+            KeyboardInterrupt: It was interrupted.
         """
-        resources = self._resources(workers)
         here = there = _State(Storage.of(state_file.parent), state_file.name)
-        if self._home:
-            there = _State(self._home / STATES, here.name.lstrip("."))
+        if self._keeping:
+            there = _State(self._keeping.states, self._keeping.name(state_file))
         if len(self._cluster.nodes) > 1:
-            require_reach(there.folder, stored=self._home is not None)
-        known = _same(here, there)
+            require_reach(there.folder, stored=self._keeping is not None)
+        try:
+            known = _level(here, there)
+        except OSError as fault:
+            raise StorageError(f"{there.folder} cannot be used: {fault}.") from fault
         trial = Trial(0, config.recipe.to_dict(), {}, config.seed, config.epochs or 0, origin="given")
         single = Single(trial, known=known, heard=heard, told=self.console.print)
-        stop = StopAll()
-        venue = Venue(
-            self._place(config, course, there, workers),
-            resources,
-            most=1,
-            to_come=self._cluster.to_come,
-            told=self.console.print,
-            counted=lambda nodes: None,
-            silence_s=self._silence_s(course),
-            stop=stop,
-        )
-        self.console.print(
-            f"Training on {resources.asked(resources.worker)}. Messages of Ray go to {self._folder.log_file}."
-        )
         try:
-            with stopped_by_signals(stop.stop, self.console, "what has been trained is kept"):
-                run(single, venue, tick=lambda: None)
+            while not self._ended(single, self._place(config, course, there, workers)):
+                workers = self._fewer(workers)
         finally:
-            _same(here, there)
-        if single.record.outcome is None:
-            raise KeyboardInterrupt
+            try:
+                _level(here, there)
+            except OSError as fault:
+                self.console.print(f"{there.folder} fails: {fault}. What has been trained is there alone.")
         if single.record.outcome is not Outcome.COMPLETE:
             raise FolderError(
                 f"the training ended on the cluster: {single.record.error}. There is more in "
                 f"{self._folder.log_file}. The same command goes on after the last epoch."
             )
 
-    def _resources(self, workers: int) -> Resources:
-        """What each of the workers gets: an equal share of its node."""
-        asked: dict[str, Any] = {
-            "workers_per_trial": workers,
-            "gpus_per_trial": float(GPU in self.devices),
-            "cpus_per_trial": None,
-            "resources": {},
-            "concurrency": 1,
-        }
-        return share(self._cluster, self._folder.settings().model_copy(update=asked))
+    def _ended(self, single: Single, place: Workplace) -> bool:
+        """Trains until it ends, in whatever way, or there is no room for so many workers any more."""
+        resources = resources_of(self._cluster, place.workers, on_gpus=GPU in self.devices)
+        stop, interrupts = StopAll(), StopAll()
+
+        def interrupt() -> None:
+            interrupts.stop()
+            stop.stop()
+
+        venue = Venue(
+            place,
+            resources,
+            most=1,
+            to_come=self._cluster.to_come,
+            told=self.console.print,
+            counted=lambda nodes: None,
+            silence_s=self._silence_s(place.course),
+            stop=stop,
+            then="it goes on with fewer workers, if there is a node for one",
+            to_come_s=TO_COME_S,
+        )
+        self.console.print(
+            f"Training on {resources.asked(resources.worker)}. Messages of Ray go to {self._folder.log_file}."
+        )
+        with stopped_by_signals(interrupt, self.console, "what has been trained is kept"):
+            run(single, venue, tick=lambda: None)
+        if interrupts.stopped:
+            raise KeyboardInterrupt
+        return single.record.outcome is not None
+
+    def _fewer(self, workers: int) -> int:
+        """As many workers as there is room for now, without an autoscaler."""
+        self._cluster = replace(self._cluster, nodes=nodes_alive(), to_come=())
+        left = len(devices_of(self._cluster, "all"))
+        if left >= workers:
+            raise ClusterError(
+                f"{count(workers, 'worker')} found no room, and {self._cluster}. Is the cluster in use? The "
+                "same command goes on after the last epoch."
+            )
+        return left
 
     def _place(self, config: TrialConfig, course: Course, state: _State, workers: int) -> Workplace:
         settings, path = self._folder.settings(), config.recipe.model.weights
@@ -163,22 +185,32 @@ class OverRay:
         return 60 * self._folder.settings().timeout_min * max(1.0, float(growth))
 
 
-def _devices(cluster: Cluster, wanted: str) -> list[str]:
+def devices_of(cluster: Cluster, wanted: str) -> list[str]:
     """What trains, as many.
+
+    Args:
+        wanted: How many GPUs, or `all`.
 
     Raises:
         ClusterError: There are not so many, and not so many may come.
     """
-    there = sum(int(node.gpus) for node in cluster.nodes)
-    to_come = sum(kind.most * int(kind.node.gpus) for kind in cluster.to_come)
+    there = sum(node.room(1, 1) for node in cluster.nodes)
+    to_come = sum(kind.most * kind.node.room(1, 1) for kind in cluster.to_come)
     number = int(wanted) if wanted.isdecimal() else 0
     if wanted != "all" and not 1 <= number <= max(there, to_come):
         raise ClusterError(f"--gpus {wanted}: a number from 1 on, or all; {cluster}.")
-    gpus = (there or to_come) if wanted == "all" else number
-    nodes = sum(node.cpus >= 1 for node in cluster.nodes)
+    gpus = max(there, to_come) if wanted == "all" else number
+    nodes = sum(node.room(1, 0) > 0 for node in cluster.nodes)
     if not gpus and not nodes:
         raise ClusterError(f"nothing can train: {cluster}.")
     return [GPU] * gpus or [NODE] * nodes
+
+
+def resources_of(cluster: Cluster, workers: int, *, on_gpus: bool) -> Resources:
+    """What the workers get: a GPU each, or a node, and as many CPUs as the one that has least can give."""
+    nodes = [kind.node for kind in cluster.kinds if kind.node.room(1, on_gpus)]
+    cpus = min(int(node.cpus) // (node.room(1, 1) if on_gpus else 1) for node in nodes)
+    return Resources(1, Slot(float(cpus), float(on_gpus)), workers)
 
 
 @dataclass(frozen=True)
@@ -190,16 +222,20 @@ class _State:
 
     @property
     def epochs(self) -> int:
-        """That have been trained; 0 where there is no state that can be read."""
+        """That have been trained; 0 where there is no state, or a damaged one."""
         try:
             with self.folder.reading(self.name) as stream:
                 return Checkpoint.read(stream, self.name).epoch
-        except (OSError, CheckpointError):
+        except (FileNotFoundError, CheckpointError):
             return 0
 
 
-def _same(here: _State, there: _State) -> int:
-    """Has both hold the state of the one that is further, and tells how far that is."""
+def _level(here: _State, there: _State) -> int:
+    """Has both hold the state of the one that is further, and tells how far that is.
+
+    Raises:
+        OSError: One of them cannot be read or written.
+    """
     known, elsewhere = here.epochs, there.epochs
     if known != elsewhere:
         ahead, behind = (here, there) if known > elsewhere else (there, here)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = top.parse_args(arguments)
     if options.device != "auto" and options.gpus != "all":
         top.error("argument --gpus: not allowed with argument --device")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what has been trained is kept
     return guarded(lambda: _retrain(options))
 
 
@@ -128,7 +130,7 @@ def _retrain(options: argparse.Namespace) -> int:
     console.print(f"Retraining {what} on {', '.join(TRAINED_ON)}; the test part is read once, at the end.")
 
     out = Path(options.out) if options.out else folder.path / choice.out
-    keeping = Keeping(folder, home, out, told=console.print) if home and not options.out else None
+    keeping = Keeping(folder, home, out, model=not options.out, told=console.print) if home else None
     if keeping:
         keeping.bring()
 
@@ -138,7 +140,7 @@ def _retrain(options: argparse.Namespace) -> int:
         if options.ray:
             from search.over_ray import over_ray
 
-            joined = over_ray(folder, address=options.ray, gpus=options.gpus, home=home)
+            joined = over_ray(folder, address=options.ray, gpus=options.gpus, keeping=keeping)
             elsewhere = stack.enter_context(joined)
             devices = elsewhere.devices
         said = elsewhere.console if elsewhere else console
@@ -165,6 +167,7 @@ def _retrain(options: argparse.Namespace) -> int:
     write_page(folder, folder.state)  # it shows the test score
     if keeping:
         keeping.finish()
+    if keeping and not options.out:
         console.print(f"Kept in:  {home}/{out.name}")
     delivery.push(console, out, folder.settings().imports)
     return 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import collections
 import json
+import time
 from pathlib import Path
 
-from cluster.testbed.deployment import STORAGE
+from cluster.testbed.deployment import STORAGE, Cluster
 from cluster.testbed.hosts import SHARED, Host
 from cluster.testbed.telling import tell
 from search.trials.records import FILE, Records, read
@@ -58,3 +59,12 @@ def running_on(records: Records, host: Host) -> list[int]:
     """The trials that have reported from a host and have not ended."""
     unfinished = [record for record in records.all() if record.history and not record.outcome]
     return [record.number for record in unfinished if record.history[-1].node == host.name]
+
+
+def assert_nothing_is_left(cluster: Cluster) -> None:
+    """Of the searches so far, on no host; Ray ends some processes in its own time."""
+    deadline = time.monotonic() + 30
+    while (left := cluster.left()) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert not left
+    tell("no process, temporary folder or placement group of it is left")

@@ -21,7 +21,7 @@ from cluster.testbed.deployment import ROOT, STORAGE, Cluster, Search, search, t
 from cluster.testbed.hosts import SHARED, TESTBED, Host, HostError, make_network
 from cluster.testbed.telling import tell
 from search.trials.records import FILE, Records, read
-from tests.clustered import SEARCH, SPACE, assert_whole, recipes, running_on
+from tests.clustered import SEARCH, SPACE, assert_nothing_is_left, assert_whole, recipes, running_on
 from tests.pictures import class_folders
 
 pytestmark = [
@@ -91,6 +91,7 @@ def test_its_winner_is_retrained_over_both_hosts(cluster: Cluster, undisturbed: 
     assert (STORAGE / "undisturbed" / "model" / "metrics.json").exists()
     assert not list((STORAGE / "undisturbed" / "retrain").iterdir())
     tell("its winner has been trained by both hosts together; the model is in the storage")
+    assert_nothing_is_left(cluster)
 
 
 def test_the_worker_host_is_killed_in_the_middle_of_a_trial_and_comes_back(
@@ -110,6 +111,7 @@ def test_the_worker_host_is_killed_in_the_middle_of_a_trial_and_comes_back(
     records = assert_whole("host-killed", 40)
     assert sum(record.retries for record in records.all()) > 0
     assert recipes(records) == recipes(undisturbed)
+    assert_nothing_is_left(cluster)
     tell("their recipes are those of the undisturbed search")
 
 
@@ -120,6 +122,7 @@ def test_a_process_of_a_trial_is_killed(cluster: Cluster) -> None:
     tell("the process of a trial there is killed")
     running.finish()
     assert sum(record.retries for record in assert_whole("process-killed", 8).all()) == 1
+    assert_nothing_is_left(cluster)
 
 
 def test_the_network_is_cut_until_the_cluster_gives_the_worker_host_up(cluster: Cluster) -> None:
@@ -134,6 +137,7 @@ def test_the_network_is_cut_until_the_cluster_gives_the_worker_host_up(cluster: 
     assert_whole("network-cut", 12)
     cluster.wait_for(cluster.head, worker)
     tell("it is a node of the cluster again")
+    assert_nothing_is_left(cluster)
 
 
 def test_the_worker_host_is_drained_as_a_spot_notice_does(cluster: Cluster) -> None:
@@ -147,6 +151,7 @@ def test_the_worker_host_is_drained_as_a_spot_notice_does(cluster: Cluster) -> N
     assert_whole("drained", 12)
     cluster.wait_for(cluster.head, worker, without=node)
     tell("it has come back")
+    assert_nothing_is_left(cluster)
 
 
 def test_the_head_host_is_lost_and_a_new_one_goes_on(cluster: Cluster) -> None:
@@ -167,6 +172,7 @@ def test_the_head_host_is_lost_and_a_new_one_goes_on(cluster: Cluster) -> None:
     for number, record in before.trials.items():
         assert after.trials[number].history[: len(record.history)] == record.history
     tell("nothing that was recorded has been trained again")
+    assert_nothing_is_left(cluster)
 
 
 JOIN = """

@@ -78,6 +78,7 @@ def test_where_only_checkpoints_find_no_room_trials_come_to_their_ends_and_it_is
         assert output.count("A checkpoint could not be saved (") == 1
         assert f"{results / 'unsaved' / 'checkpoints'} on " in output
         assert_each_trial_is_recorded_once(results / "unsaved", 2)
+        assert_nothing_is_left(results / "unsaved", session=process.pid)
 
 
 def test_a_full_disk_for_decoded_pictures_is_told_before_anything_starts(desk: Desk) -> None:

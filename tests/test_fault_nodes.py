@@ -38,6 +38,17 @@ def start(desk: Desk, cluster: Cluster, name: str, *arguments: str) -> Any:
     return desk.start("search.run", *asked, *given, *arguments)
 
 
+def drain(cluster: Cluster, node: Any, *, within_s: float) -> None:
+    """Takes a node away as a spot notice does."""
+    asked = ray._raylet.GcsClient(address=cluster.address).drain_node(
+        node.node_id,
+        autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"),
+        "a spot notice",
+        int((time.time() + within_s) * 1000),
+    )
+    assert asked[0], asked
+
+
 def test_trials_of_a_lost_node_go_on_elsewhere_and_one_that_comes_back_gets_some(
     desk: Desk, cluster: Cluster
 ) -> None:
@@ -62,13 +73,7 @@ def test_trials_leave_a_node_that_is_drained_with_all_that_they_learnt(desk: Des
     drained = cluster.add_node(num_cpus=1)
     process = start(desk, cluster, "drained", "--trials", "2", "--max-epochs", "6", "--concurrency", "1")
     desk.wait(process, lambda: len(desk.records("drained").order) >= 2)
-    asked = ray._raylet.GcsClient(address=cluster.address).drain_node(
-        drained.node_id,
-        autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"),
-        "a spot notice",
-        int((time.time() + 120) * 1000),
-    )
-    assert asked[0], asked
+    drain(cluster, drained, within_s=120)
     cluster.add_node(num_cpus=1)
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
@@ -84,6 +89,26 @@ def test_trials_leave_a_node_that_is_drained_with_all_that_they_learnt(desk: Des
     assert_nothing_is_left(folder, session=process.pid, address=cluster.address)
 
 
+def test_a_trial_of_two_workers_starts_again_when_the_node_of_one_is_drained(
+    desk: Desk, cluster: Cluster
+) -> None:
+    cluster.add_node(num_cpus=1)
+    drained = cluster.add_node(num_cpus=1)
+    groups = ("--workers-per-trial", "2", "--cpus-per-trial", "1")
+    process = start(desk, cluster, "groups", "--trials", "1", "--max-epochs", "16", *groups)
+    desk.wait(process, lambda: len(desk.records("groups").order) >= 2)
+    drain(cluster, drained, within_s=3)
+    cluster.add_node(num_cpus=1)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    folder = desk.folder / "results" / "groups"
+    assert_each_trial_is_recorded_once(folder, 1)
+    (trial,) = desk.records("groups").all()
+    assert (trial.outcome, trial.epochs_done) == (Outcome.COMPLETE, 16)
+    assert {event["cause"] for event in events(folder) if event["event"] == "retry"} == {Cause.NODE}
+    assert_nothing_is_left(folder, session=process.pid, address=cluster.address)
+
+
 def test_a_search_passes_where_the_object_store_is_full_of_somebody_elses_objects(
     desk: Desk, cluster: Cluster
 ) -> None:
@@ -96,5 +121,7 @@ def test_a_search_passes_where_the_object_store_is_full_of_somebody_elses_object
         output, _ = process.communicate(timeout=200)
         hoarder.communicate("")
     assert process.returncode == 0, output
-    assert_each_trial_is_recorded_once(desk.folder / "results" / "store", 2)
+    folder = desk.folder / "results" / "store"
+    assert_each_trial_is_recorded_once(folder, 2)
+    assert_nothing_is_left(folder, session=process.pid, address=cluster.address)
     assert all(record.outcome is Outcome.COMPLETE for record in desk.records("store").all())

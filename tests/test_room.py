@@ -136,9 +136,10 @@ def test_when_all_nodes_are_gone_the_search_ends_after_a_minute_and_says_why() -
     scene.pass_time(room, LOOK_S)
     assert scene.stopped
     asked = "a trial asks for 1 worker of 1 CPU and 0 GPUs, and the nodes of Ray have: 0.5 CPUs and 0 GPUs"
+    ends = "the search ends, and keeps what there is"
     assert scene.told[1:] == [
-        f"No node can hold a trial: {asked}. If none comes in 60 seconds, the search ends.",
-        f"Still no node can hold a trial: {asked}. The search ends, and keeps what there is.",
+        f"No node can hold a trial: {asked}. If none comes in 60 seconds, {ends}.",
+        f"Still no node can hold a trial: {asked}. So {ends}.",
     ]
 
 
@@ -187,7 +188,7 @@ def test_a_search_on_a_head_alone_waits_for_what_an_autoscaler_may_add() -> None
     scene.pass_time(room, 10 * PATIENCE_S)
     assert not scene.stopped
     (line,) = scene.told
-    assert "waits for a node: a trial asks for 1 worker of 2 CPUs and 0 GPUs" in line
+    assert "Waiting for a node: a trial asks for 1 worker of 2 CPUs and 0 GPUs" in line
     assert "its autoscaler may add up to 3 x (4 CPUs and 1 GPU (T4))" in line
 
 

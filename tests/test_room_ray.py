@@ -42,7 +42,7 @@ def test_a_search_on_a_head_alone_has_the_autoscaler_bring_nodes(
         space = ("--space", desk.space(SLOW), "--trials", "4", "--max-epochs", "1", "--name", "grown")
         status, output = desk.search(*space, *join(cluster, monkeypatch))
     assert status == 0, output
-    assert "The search waits for a node: a trial asks for 1 worker of 1 CPU" in output
+    assert "Waiting for a node: a trial asks for 1 worker of 1 CPU" in output
     assert "its autoscaler may add up to 2 x (1 CPU and 0 GPUs)" in output
     assert "room for 1 trial at a time" in output
     # A trial that runs wants no second node: the search has told the autoscaler that it could use one.

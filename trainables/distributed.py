@@ -40,3 +40,19 @@ def share_buffers(*models: nn.Module | None) -> None:
     for model in filter(None, models):
         for buffer in model.buffers():
             torch.distributed.broadcast(buffer, src=0)
+
+
+def require_same(what: str, value: int, runtime: Runtime) -> None:
+    """Makes sure that all workers have found the same: their exchange would not tell.
+
+    Raises:
+        OSError: They have not.
+    """
+    if runtime.world_size == 1:
+        return
+    own = torch.tensor([value], device=runtime.resolved_device())
+    found = [torch.empty_like(own) for _ in range(runtime.world_size)]
+    torch.distributed.all_gather(found, own)
+    values = [int(one) for one in found]
+    if len(set(values)) > 1:
+        raise OSError(f"{what} is not the same for all workers: {', '.join(map(str, values))}")

@@ -57,3 +57,13 @@ class Saver:
             _log.warning("%s cannot be saved in %s: %s", self._name, self._storage, fault)
         ended = self._clock()
         self._due = ended + (ended - started) / SHARE
+
+    def require_saved(self) -> None:
+        """Makes sure that the last state that was offered is saved.
+
+        Raises:
+            OSError: It cannot be.
+        """
+        self.flush()
+        if self.fault:
+            raise OSError(self.fault)

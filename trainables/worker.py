@@ -10,10 +10,11 @@ import math
 import socket
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import ray
@@ -29,6 +30,7 @@ from trainables.checkpoint import Checkpoint, CheckpointError, checkpoint_name
 from trainables.course import Course
 from trainables.data import Dataset, load
 from trainables.data.demo import demo_source
+from trainables.distributed import require_same
 from trainables.evaluate import log_probabilities
 from trainables.loop import train
 from trainables.models.create import import_networks
@@ -39,11 +41,14 @@ from trainables.secrets import without_secrets
 from trainables.storage import Storage
 from trainables.weight_files import on_this_node
 
+T = TypeVar("T")
+
 PATIENCE_S, PAUSE_S = 300.0, 10.0
-"""For answers of a rematch's run that cannot be stored: they are all that it has trained for."""
+"""For a storage that fails where it must not: when a state is read, or what was trained for is written."""
 PEERS_S = 90.0
 """A worker whose exchange with the others breaks off waits for so long to be ended with the whole group: Ray
-finds out who has died, and whether a machine has, half a minute later than the others feel it."""
+finds out who has died, and whether a machine has, half a minute later than the others feel it. When it has
+not by then, nobody has died, and the network between them is at fault."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,9 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
             told["unsaved"] = saver.fault
         context.report(told)
 
-    resume = _checkpoint_of(place, trial)
+    with _at_hand():
+        resume = _checkpoint_of(place, trial)
+        require_same("the last state", resume.epoch if resume else 0, runtime)
     if resume is None:
         with _at_hand():
             recipe = _with_weights_here(recipe, place)
@@ -185,13 +192,15 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
         replay=place.course.replay,
     )
     saver.flush()
-    if place.state is not None and saver.fault:
-        raise PlaceError(f"what has been trained cannot be saved: {saver.fault}")
+    if place.state is not None:
+        with _at_hand():
+            _patiently(saver.require_saved)
     if place.answers is not None and context.rank == 0:
         alone = replace(runtime, world_size=1)
         found = log_probabilities(model, recipe, data.part("selection"), runtime=alone)
         with _at_hand():
-            _write_patiently(place.answers, answers_name(trial["number"]), packed(found))
+            name, content = answers_name(trial["number"]), packed(found)
+            _patiently(partial(place.answers.write, name, content))
     return "complete"
 
 
@@ -210,19 +219,31 @@ def _at_hand() -> Iterator[None]:
 
 
 def _checkpoint_of(place: Workplace, trial: dict[str, Any]) -> Checkpoint | None:
-    """The trial's last state; None where there is none that can be used: it then starts anew."""
+    """The trial's last state; None where there is none, or a damaged one: it then starts anew.
+
+    Raises:
+        OSError: The storage fails. To start anew would write over the state that it has.
+    """
     states, name = place.checkpoints, place.state_of(trial)
+
+    def read() -> Checkpoint | None:
+        try:
+            with states.reading(name) as stream:
+                return Checkpoint.read(stream, f"{states}/{name}")
+        except FileNotFoundError:
+            return None
+
     try:
-        with states.reading(name) as stream:
-            checkpoint = Checkpoint.read(stream, f"{states}/{name}")
-        checkpoint.require(recipe=trial["recipe"], seed=trial["seed"], epochs=trial["epochs"])
-    except (OSError, CheckpointError):
+        checkpoint = _patiently(read)
+        if checkpoint:
+            checkpoint.require(recipe=trial["recipe"], seed=trial["seed"], epochs=trial["epochs"])
+    except CheckpointError:
         return None
     return checkpoint
 
 
-def _write_patiently(storage: Storage, name: str, content: bytes) -> None:
-    """Writes a file, and tries again for a while where that fails.
+def _patiently(action: Callable[[], T]) -> T:
+    """Does something with a storage, and tries again for a while where that fails.
 
     Raises:
         OSError: It failed until the end.
@@ -230,7 +251,9 @@ def _write_patiently(storage: Storage, name: str, content: bytes) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
-            return storage.write(name, content)
+            return action()
+        except FileNotFoundError:
+            raise
         except OSError:
             if time.monotonic() > deadline:
                 raise
@@ -308,6 +331,7 @@ class _Context:
         if self.world_size > 1:
             if _is_of_a_peer(fault):
                 time.sleep(PEERS_S)
+                fault = PlaceError(f"the exchange with the other workers broke off: {fault}")
             raise fault  # the other workers wait for this one: the whole group has to come down
         self.report(
             {

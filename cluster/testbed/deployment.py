@@ -68,6 +68,13 @@ def filled_in(file: Path, head: Host, workers: list[Host]) -> str:
     return yaml.safe_dump(config, sort_keys=False)
 
 
+GROUPS = """
+import ray
+ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
+print(sum(group["state"] != "REMOVED" for group in ray.util.placement_group_table().values()))
+"""
+
+
 class Cluster:
     """A cluster of these hosts, by the project's own file for machines over SSH."""
 
@@ -109,6 +116,19 @@ class Cluster:
                 f"nodes of the cluster after {timeout_s:g} s: {sorted(found)}, not {sorted(wanted)}"
             )
         return found
+
+    def left(self) -> list[str]:
+        """What ended searches have left on the hosts: processes, temporary folders, placement groups."""
+        found = []
+        for host in (self.head, *self.workers):
+            # The brackets keep the pattern from finding itself.
+            at_work = host.look(
+                "pgrep -af 'search[.](run|retrain|live_page)|ray::(Implicit|RayTrain)' || true"
+            )
+            found += [f"{host.name}: {line}" for line in at_work.splitlines()]
+            found += [f"{host.name}: {line}" for line in host.look("ls -d /tmp/cs-* || true").splitlines()]
+        groups = self.head.run(there(f"python -c {shlex.quote(GROUPS)}"), timeout_s=60).split()[-1]
+        return found + [f"{groups} placement groups"] * (groups != "0")
 
     @staticmethod
     def _ray(*words: str, timeout_s: float) -> str:

@@ -25,6 +25,7 @@ class Keeping:
     Args:
         home: The search's folder in the storage.
         out: Where the model is going to be.
+        model: Whether the model is kept there, too.
         told: Hears what is going on.
         clock: Seconds, from any start.
     """
@@ -35,12 +36,23 @@ class Keeping:
         home: Storage,
         out: Path,
         *,
+        model: bool = True,
         told: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder, self._home, self._out = folder, home, out
-        self._told, self._clock = told, clock
+        self._model, self._told, self._clock = model, told, clock
         self._due = -math.inf
+
+    @property
+    def states(self) -> Storage:
+        """Where the states are."""
+        return self._home / STATES
+
+    @staticmethod
+    def name(path: Path) -> str:
+        """What the state in this file is called there."""
+        return path.name.removeprefix(".")
 
     def bring(self) -> None:
         """Brings here what another machine has trained of this model, where there is nothing of it here; and
@@ -49,7 +61,7 @@ class Keeping:
         Raises:
             OSError: The storage fails.
         """
-        states, readings = self._home / STATES, self._folder.readings_file
+        states, readings = self.states, self._folder.readings_file
         for name in states.files():
             path = self._out.with_name(f".{name}")
             if _is_of(path, self._out) and not path.exists():
@@ -70,12 +82,14 @@ class Keeping:
 
     def finish(self) -> None:
         """Copies the model, its scores last, and deletes what was kept of its training."""
-        self._tried(self._copy_model)
+        if self._model:
+            self._tried(self._copy_model)
+        self._tried(self._delete_states)
 
     def _copy_states(self) -> None:
         for path in self._out.parent.iterdir():
             if _is_of(path, self._out):
-                (self._home / STATES).write(path.name[1:], path.read_bytes())
+                self.states.write(self.name(path), path.read_bytes())
 
     def _copy_model(self) -> None:
         model = self._home / self._out.name
@@ -88,9 +102,11 @@ class Keeping:
             shown += [self._folder.page_file]
         for path in shown:
             self._home.write(path.name, path.read_bytes())
-        for name in (self._home / STATES).files():
+
+    def _delete_states(self) -> None:
+        for name in self.states.files():
             if _is_of(self._out.with_name(f".{name}"), self._out):
-                (self._home / STATES).delete(name)
+                self.states.delete(name)
 
     def _tried(self, copy: Callable[[], None]) -> None:
         try:

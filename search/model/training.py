@@ -123,7 +123,8 @@ def fit(
         elsewhere: Trains instead of this process, on as many devices.
 
     Raises:
-        FolderError: `out` exists, or the weights to start from are other ones than the search had.
+        FolderError: `out` exists, or the weights to start from are other ones than the search had; or what
+            `elsewhere` raises.
         DivergedError: The loss was no longer finite.
         DataError: The split's pictures are gone.
         ModelError: The network cannot be made.
@@ -153,7 +154,9 @@ def fit(
     history = list(resume.history) if resume else []
     runtime = replace(runtime or Runtime(), batch_norm=settings.batch_norm)
     course = Course(tuple(parts), watched, None if watched else config.lr_scales)
-    if elsewhere:
+    length = len(course.replay or ()) or config.epochs
+    over = resume is not None and (resume.epoch >= length or diverged(resume.metrics))
+    if elsewhere and not over:
         elsewhere(config, course, state_file, workers=len(devices), heard=heard)
         resume = Checkpoint.load(state_file)  # there is nothing left to train but to take the network out
         history = list(resume.history)

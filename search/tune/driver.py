@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from search.storage.scratch import scratch
 from search.tune.driven import Driven
 from search.tune.nodes import NodeType
 from search.tune.resources import Resources
-from search.tune.room import Room
+from search.tune.room import SEARCH_ENDS, Room
 from search.tune.scheduler import TrialScheduler
 from search.tune.searcher import TrialSearcher
 from search.tune.trial import in_ray, run_trial
@@ -70,6 +71,10 @@ class Venue:
     silence_s: float
     """One that reports nothing for so long is given up."""
     stop: StopAll
+    then: str = SEARCH_ENDS
+    """What follows when no node can hold a trial any more, in words."""
+    to_come_s: float = math.inf
+    """For a node that an autoscaler may add is waited for so long."""
 
 
 def run(driven: Driven, venue: Venue, *, tick: Callable[[], None]) -> None:
@@ -94,6 +99,8 @@ def run(driven: Driven, venue: Venue, *, tick: Callable[[], None]) -> None:
         told=venue.told,
         counted=venue.counted,
         stop=venue.stop.stop,
+        then=venue.then,
+        to_come_s=venue.to_come_s,
     )
 
     def both() -> None:

@@ -17,6 +17,7 @@ DIED = (
     "its process died: it crashed, or was killed, as the system does when memory runs out (`dmesg` of its "
     "machine tells)"
 )
+TAKEN = "its machine was lost or taken away"
 
 
 def loss_of(trial: TuneTrial) -> Loss:
@@ -37,9 +38,11 @@ def loss_by(error: Exception) -> Loss:
         losses = [loss_by(fault) for fault in deaths_of(error) or error.worker_failures.values()]
         return min(losses, key=lambda loss: loss.cause is not Cause.NODE)
     details = str(error)
+    if isinstance(error, ray.train.PreemptionError):
+        return Loss(Cause.NODE, TAKEN, details)
     if isinstance(error, ray.exceptions.RayActorError):
         if _with_its_machine(error):
-            return Loss(Cause.NODE, "its machine was lost or taken away", details)
+            return Loss(Cause.NODE, TAKEN, details)
         if "running low on memory" in details:
             return Loss(Cause.PROCESS, "Ray killed its process: its machine ran out of memory", details)
         return Loss(Cause.PROCESS, DIED, details)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,7 +23,8 @@ LOOK_S = 2.0
 BUSY_S = 30.0
 """When trials wait for so long, and none runs, that is told."""
 PATIENCE_S = 60.0
-"""When for so long there is no node that a trial fits on, and none runs, the search ends."""
+"""When for so long there is no node that a trial fits on, and none runs, that is the end."""
+SEARCH_ENDS = "the search ends, and keeps what there is"
 
 
 class _State(Enum):
@@ -41,7 +43,7 @@ class _Place:
 
 
 class Room:
-    """Says when there is room for another trial, and ends a search when there is none left.
+    """Says when there is room for another trial, and makes an end when there is none left.
 
     A trial that nothing is free for waits: for an autoscaler's next node, or until others leave the cluster.
 
@@ -50,7 +52,9 @@ class Room:
         to_come: What an autoscaler may add.
         told: Hears what becomes of the cluster, in words.
         counted: Hears how many nodes there are, when that has changed.
-        stop: Ends the search.
+        stop: Ends what runs.
+        then: What follows that, in words.
+        to_come_s: For a node that an autoscaler may add is waited for so long.
         look: The nodes that there are.
         clock: Seconds, from any start.
     """
@@ -64,12 +68,15 @@ class Room:
         told: Callable[[str], None],
         counted: Callable[[int], None],
         stop: Callable[[], None],
+        then: str = SEARCH_ENDS,
+        to_come_s: float = math.inf,
         look: Callable[[], tuple[Node, ...]] = nodes_alive,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.resources, self._most, self._to_come = resources, most, tuple(to_come)
         self._told, self._counted, self._stop = told, counted, stop
-        self._look, self._clock = look, clock
+        self._to_come_s = to_come_s
+        self._then, self._look, self._clock = then, look, clock
         self._trials: dict[str, _Place] = {}
         self._more = True
         self._demand = Demand([in_ray(resources.worker)] * resources.workers)
@@ -138,7 +145,8 @@ class Room:
         if not self._to_come or not self._more or self.is_free() or len(self._places) > 1:
             return 0
         come = sum(self.resources.places(self._to_come).values())
-        return max(0, min(self._most - there, come, max(1, there)))
+        asked = max(there, len(self._trials))  # one that waits tells it itself
+        return max(0, min(self._most - asked, come, max(1, there)))
 
     def _found(self) -> _State:
         waiting = {place.slot for place in self._trials.values() if not place.runs}
@@ -157,8 +165,9 @@ class Room:
             return
         slot = next(place.slot for place in self._trials.values() if not place.runs)
         asked = f"a trial asks for {self.resources.asked(slot)}, and {there_are(self._nodes, self._to_come)}"
-        if self._state is _State.NOWHERE and since_s >= PATIENCE_S:
-            self._told(f"Still no node can hold a trial: {asked}. The search ends, and keeps what there is.")
+        patience_s = {_State.NOWHERE: PATIENCE_S, _State.TO_COME: self._to_come_s}
+        if since_s >= patience_s.get(self._state, math.inf):
+            self._told(f"Still no node can hold a trial: {asked}. So {self._then}.")
             self._stop()
         elif not self._said and since_s >= (BUSY_S if self._state is _State.BUSY else 0.0):
             self._said = True
@@ -167,10 +176,10 @@ class Room:
     def _why(self, asked: str) -> str:
         """What keeps trials waiting."""
         if self._state is _State.BUSY:
-            return f"The search waits, for the cluster is in use: {asked}. Free are {_free()}."
+            return f"Waiting, for the cluster is in use: {asked}. Free are {_free()}."
         if self._state is _State.TO_COME:
-            return f"The search waits for a node: {asked}. `ray status` says what becomes of it."
-        return f"No node can hold a trial: {asked}. If none comes in {PATIENCE_S:g} seconds, the search ends."
+            return f"Waiting for a node: {asked}. `ray status` says what becomes of it."
+        return f"No node can hold a trial: {asked}. If none comes in {PATIENCE_S:g} seconds, {self._then}."
 
 
 def _free() -> str:

@@ -29,14 +29,10 @@ class Single:
     ) -> None:
         self.record = TrialRecord(trial, started=0.0)
         self._known, self._heard, self._told = known, heard, told
-        self._waits = True
 
     def ask(self) -> Trial | None:
-        """The training, at first and when it has been lost."""
-        if not self._waits:
-            return None
-        self._waits = False
-        return self.record.trial
+        """The training, as long as it has not ended: nobody asks while it runs."""
+        return None if self.record.outcome else self.record.trial
 
     def report(self, epoch: Epoch) -> Decision:
         """Passes on an epoch; those that are told again are known."""
@@ -59,4 +55,3 @@ class Single:
             return
         self.record.losses[loss.cause] = self.record.losses.get(loss.cause, 0) + 1
         self._told(f"The training starts again from its last state: {loss.words}")
-        self._waits = True

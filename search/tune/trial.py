@@ -48,6 +48,8 @@ def run_trial(config: dict[str, Any], *, place: Workplace, workers: int) -> None
             name=f"group-{ray.tune.get_context().get_trial_id()}",
             storage_path=ray.tune.get_context().get_trial_dir(),
             callbacks=[TuneReportCallback()],
+            # Else Train itself would start the group of a drained machine again, and nobody would hear of it.
+            failure_config=ray.train.FailureConfig(max_preemption_failures=0),
         ),
     )
     try:
