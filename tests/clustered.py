@@ -66,5 +66,5 @@ def assert_nothing_is_left(cluster: Cluster) -> None:
     deadline = time.monotonic() + 30
     while (left := cluster.left()) and time.monotonic() < deadline:
         time.sleep(1)
-    assert not left
+    assert not left, left
     tell("no process, temporary folder or placement group of it is left")

@@ -13,6 +13,7 @@ import ray.tune
 from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from search.tune.group import OverRaysNetwork
 from search.tune.lost import deaths_of
 from search.tune.nodes import GPU_TYPE
 from trainables.process import keep_freed_memory
@@ -39,6 +40,7 @@ def run_trial(config: dict[str, Any], *, place: Workplace, workers: int) -> None
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # 2 s, and reports wait for it
     trainer = TorchTrainer(
         worker,
+        torch_config=OverRaysNetwork(),
         scaling_config=ray.train.ScalingConfig(
             num_workers=workers,
             use_gpu=slot.gpus > 0,
