@@ -126,7 +126,7 @@ class Cluster:
                 "pgrep -af 'search[.](run|retrain|live_page)|ray::(Implicit|RayTrain)' || true"
             )
             found += [f"{host.name}: {line}" for line in at_work.splitlines()]
-            found += [f"{host.name}: {line}" for line in host.look("ls -d /tmp/cs-* || true").splitlines()]
+            found += [f"{host.name}: {line}" for line in host.look("ls -d /tmp/cs-* 2>/dev/null || true").splitlines()]
         groups = self.head.run(there(f"python -c {shlex.quote(GROUPS)}"), timeout_s=60).split()[-1]
         return found + [f"{groups} placement groups"] * (groups != "0")
 
