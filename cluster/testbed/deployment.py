@@ -123,10 +123,10 @@ class Cluster:
         for host in (self.head, *self.workers):
             # The brackets keep the pattern from finding itself.
             at_work = host.look(
-                "pgrep -af 'search[.](run|retrain|live_page)|ray::(Implicit|RayTrain)' || true"
+                "pgrep -af 'search[.](run|retrain|live_page)|ray::(Implicit|RayTrain)'; "
+                "ls -d /tmp/cs-* 2>/dev/null || true"
             )
             found += [f"{host.name}: {line}" for line in at_work.splitlines()]
-            found += [f"{host.name}: {line}" for line in host.look("ls -d /tmp/cs-* 2>/dev/null || true").splitlines()]
         groups = self.head.run(there(f"python -c {shlex.quote(GROUPS)}"), timeout_s=60).split()[-1]
         return found + [f"{groups} placement groups"] * (groups != "0")
 
