@@ -19,6 +19,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import torch
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--report", action="store_true", help="prints what is done as a table, and does nothing"
     )
     given_ = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # those who are forked would wait for threads that they do not have
     readers = [reader for reader in READERS if not given_.readers or reader.name in given_.readers]
     notes = _read_notes()
     if given_.report:
