@@ -88,6 +88,17 @@ def test_the_model_comes_there_with_its_scores_last_and_its_training_goes(
     assert said == []
 
 
+def test_where_the_model_goes_elsewhere_its_training_is_kept_until_it_is_there(
+    folder: SearchFolder, home: Storage
+) -> None:
+    state_of(folder)
+    kept = Keeping(folder, home, folder.model, model=False, told=lambda line: None, clock=Clock())
+    kept.tick()
+    assert set(home.files()) == {f"{STATES}/model.{DIGEST}{STATE_SUFFIX}"}
+    kept.finish()
+    assert home.files() == {}
+
+
 def test_the_page_of_a_search_that_runs_is_left_to_its_driver(folder: SearchFolder, home: Storage) -> None:
     folder.model.mkdir()
     folder.readings_file.write_text("once\n")

@@ -82,3 +82,14 @@ def test_a_storage_that_fails_is_tried_again_with_a_later_state(storage: Storage
     Slow.clock.now_s += 41
     saver.offer(state(3))
     assert saved(storage) == 3
+
+
+def test_where_the_last_state_is_all_that_it_is_for_that_it_is_not_saved_is_told(storage: Storage) -> None:
+    Slow.away = True
+    saver = Saver(storage, "a.pt", clock=Slow.clock)
+    saver.offer(state(1))
+    with pytest.raises(OSError, match="no route to host"):
+        saver.require_saved()
+    Slow.away = False
+    saver.require_saved()
+    assert saved(storage) == 1
