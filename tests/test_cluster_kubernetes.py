@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from kubernetes import client
 
+from search.tune.nodes import AUTOSCALER_CONFIG, Node, NodeType, node_types
 from tests.cluster_files import ROOT
 
 RAY_CLUSTER = {
@@ -77,12 +79,13 @@ def pods() -> dict[str, dict[str, Any]]:
 
 def test_kubernetes_knows_every_value() -> None:
     found = kubernetes_objects()
-    assert list(found) == ["RayCluster", "PersistentVolumeClaim", "NetworkPolicy"]
+    assert list(found) == ["RayCluster", "ConfigMap", "PersistentVolumeClaim", "NetworkPolicy"]
     assert found["RayCluster"]["apiVersion"] == "ray.io/v1"
     jsonschema.validate(found["RayCluster"]["spec"], RAY_CLUSTER)
     # Its client's models take no unknown name and no other type, and miss what is required.
     for template in pods().values():
         client.V1PodTemplateSpec.model_validate(template)
+    client.V1ConfigMap.model_validate(found["ConfigMap"])
     client.V1PersistentVolumeClaim.model_validate(found["PersistentVolumeClaim"])
     client.V1NetworkPolicy.model_validate(found["NetworkPolicy"])
 
@@ -111,6 +114,19 @@ def test_pods_have_a_token_no_privileges_and_one_disk() -> None:
     assert claims == {None, kubernetes_objects()["PersistentVolumeClaim"]["metadata"]["name"]}
     (worker,) = pods()["gpu"]["spec"]["containers"]
     assert worker["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_a_search_on_the_head_is_told_which_pods_may_come(tmp_path: Path) -> None:
+    found = kubernetes_objects()
+    (container,) = pods()["head"]["spec"]["containers"]
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "to-come")
+    assert Path(mount["mountPath"]) == Path("/home/ray") / AUTOSCALER_CONFIG.name
+    (tmp_path / "told.yaml").write_text(found["ConfigMap"]["data"][mount["subPath"]])
+    (group,) = found["RayCluster"]["spec"]["workerGroupSpecs"]
+    (worker,) = group["template"]["spec"]["containers"]
+    asked = worker["resources"]["requests"]
+    node = Node(float(asked["cpu"]), float(asked["nvidia.com/gpu"]))
+    assert node_types(tmp_path / "told.yaml") == (NodeType(node, group["maxReplicas"]),)
 
 
 def test_the_pods_ray_is_the_projects() -> None:

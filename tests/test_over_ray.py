@@ -182,6 +182,7 @@ def test_gpus_that_a_cluster_has_not_are_refused(wanted: str) -> None:
     ("arguments", "error"),
     [
         (["--ray", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
+        (["--ray", "http://127.0.0.1:8265"], "give a host and a port, such as 10.0.0.1:6379"),
         (["--ray", "local"], "leave --ray out to train on this machine alone"),
         (["--ray", "auto", "--device", "cpu"], "not allowed with argument"),
         (["--device", "cpu", "--gpus", "2"], "argument --gpus: not allowed with argument --device"),

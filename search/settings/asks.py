@@ -38,6 +38,11 @@ def asks(given: Any) -> dict[str, Any]:
         pairs = [pair.partition(":") for pair in wanted.split(",")]
         if not name or not all(key and value for key, _, value in pairs):
             raise ValueError(f"{entry!r} must be NETWORK=NAME:VALUE,..., such as {EXAMPLE}")
+        if unknown := {key.strip() for key, _, _ in pairs} - Ask.model_fields.keys():
+            raise ValueError(
+                f"{name} asks for {', '.join(sorted(unknown))}, which is not known; there are "
+                f"{', '.join(Ask.model_fields)}"
+            )
         if name in found:
             raise ValueError(f"{name} is given twice")
         found[name] = {key.strip(): value.strip() for key, _, value in pairs}

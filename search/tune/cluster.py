@@ -82,6 +82,11 @@ def cluster_at(address: str) -> str | None:
     named = os.environ.get("RAY_ADDRESS") if address == "auto" else address
     if named in ("", "auto", "local"):
         named = None
+    if named and "://" in named:
+        raise ClusterError(
+            f"{named} (--ray, or RAY_ADDRESS) is no address that a search can join: give a host and a port, "
+            f"such as 10.0.0.1:{DEFAULT_PORT}, or --ray local."
+        )
     if named and not _answers(named):
         raise ClusterError(
             f"no Ray cluster answers at {named}. Start one with `ray start --head`, give its address with "

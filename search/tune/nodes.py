@@ -14,7 +14,7 @@ import yaml
 from search.text import count
 
 AUTOSCALER_CONFIG = Path("~/ray_bootstrap_config.yaml")
-"""What the autoscaler goes by; `ray up` puts it on the head."""
+"""What the autoscaler goes by; `ray up` puts it on the head, and cluster/kuberay.yaml the same in short."""
 GPU_TYPE = "accelerator_type:"
 """The names of resources begin so by which Ray knows the type of a node's GPUs."""
 
