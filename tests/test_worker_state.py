@@ -75,9 +75,15 @@ def test_it_is_the_trainings_own_by_its_number_or_the_name_of_the_only_one(
     assert _checkpoint_of(place, TRIAL) is None
 
 
-def test_a_storage_that_cannot_be_read_is_asked_again_and_never_taken_for_empty(place: Workplace) -> None:
+def test_a_storage_that_cannot_be_read_holds_no_trial_up_and_is_never_taken_for_empty_by_a_retrain(
+    place: Workplace,
+) -> None:
     save(place, state(2))
+    Flaky.failures = math.inf
+    assert _checkpoint_of(place, TRIAL) is None
     Flaky.failures = 3
+    place = replace(place, state="model.pt")
+    save(place, state(2))
     found = _checkpoint_of(place, TRIAL)
     assert found
     assert found.epoch == 2

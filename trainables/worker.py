@@ -219,10 +219,11 @@ def _at_hand() -> Iterator[None]:
 
 
 def _checkpoint_of(place: Workplace, trial: dict[str, Any]) -> Checkpoint | None:
-    """The trial's last state; None where there is none, or a damaged one: it then starts anew.
+    """The trial's last state; None where there is none, or a damaged one: it then starts anew. So does a
+    search's trial where the storage fails, which holds nothing up: most have none yet.
 
     Raises:
-        OSError: The storage fails. To start anew would write over the state that it has.
+        OSError: The storage fails, and the state is all that the training is for: it is not written over.
     """
     states, name = place.checkpoints, place.state_of(trial)
 
@@ -234,10 +235,14 @@ def _checkpoint_of(place: Workplace, trial: dict[str, Any]) -> Checkpoint | None
             return None
 
     try:
-        checkpoint = _patiently(read)
+        checkpoint = _patiently(read) if place.state else read()
         if checkpoint:
             checkpoint.require(recipe=trial["recipe"], seed=trial["seed"], epochs=trial["epochs"])
     except CheckpointError:
+        return None
+    except OSError:
+        if place.state:
+            raise
         return None
     return checkpoint
 
