@@ -123,12 +123,7 @@ class OverRay:
     def _ended(self, single: Single, place: Workplace) -> bool:
         """Trains until it ends, in whatever way, or there is no room for so many workers any more."""
         resources = resources_of(self._cluster, place.workers, on_gpus=GPU in self.devices)
-        stop, interrupts = StopAll(), StopAll()
-
-        def interrupt() -> None:
-            interrupts.stop()
-            stop.stop()
-
+        stop = StopAll()
         venue = Venue(
             place,
             resources,
@@ -144,9 +139,9 @@ class OverRay:
         self.console.print(
             f"Training on {resources.asked(resources.worker)}. Messages of Ray go to {self._folder.log_file}."
         )
-        with stopped_by_signals(interrupt, self.console, "what has been trained is kept"):
+        with stopped_by_signals(stop.stop, self.console, "what has been trained is kept") as interrupted:
             run(single, venue, tick=lambda: None)
-        if interrupts.stopped:
+        if interrupted.is_set():
             raise KeyboardInterrupt
         return single.record.outcome is not None
 

@@ -257,8 +257,6 @@ def _patiently(action: Callable[[], T]) -> T:
     while True:
         try:
             return action()
-        except FileNotFoundError:
-            raise
         except OSError:
             if time.monotonic() > deadline:
                 raise

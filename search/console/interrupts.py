@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
+from threading import Event
 from types import FrameType
 from typing import Any
 
@@ -12,22 +13,24 @@ from rich.console import Console
 
 
 @contextlib.contextmanager
-def stopped_by_signals(stop: Callable[[], None], console: Console, follows: str) -> Iterator[None]:
+def stopped_by_signals(stop: Callable[[], None], console: Console, follows: str) -> Iterator[Event]:
     """Has the first signal in this block call `stop`, and the second one interrupt it.
 
     Args:
         follows: What comes when it has stopped, for people.
 
+    Yields:
+        Whether there was a signal.
+
     Raises:
         KeyboardInterrupt: There was a second signal.
     """
-    asked = False
+    asked = Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        if asked.is_set():
             raise KeyboardInterrupt
-        asked = True
+        asked.set()
         stop()
         console.print(f"\nstopping; {follows} (Ctrl-C again leaves at once)")
 
@@ -35,7 +38,7 @@ def stopped_by_signals(stop: Callable[[], None], console: Console, follows: str)
         number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        yield
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -219,7 +219,7 @@ class RecordFile:
         """A trial was lost. Whether it starts again from its checkpoint: not where it has ended, or has been
         lost too often in a way that counts."""
         record = self.records.trials[trial]
-        if record.outcome is not None or not record.may_restart(loss.cause):
+        if not record.may_restart(loss.cause):
             return False
         why = without_secrets(loss.words)
         self._append({"event": "retry", "trial": trial, "cause": loss.cause, "why": why})

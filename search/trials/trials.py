@@ -165,8 +165,9 @@ class TrialRecord:
         return self.trial.number
 
     def may_restart(self, cause: Cause) -> bool:
-        """Whether it starts again when this cause takes it."""
-        return cause is Cause.NODE or self.losses.get(cause, 0) < MOST_RESTARTS
+        """Whether it starts again when this cause takes it: not where it has ended, or was lost too often."""
+        may = cause is Cause.NODE or self.losses.get(cause, 0) < MOST_RESTARTS
+        return may and self.outcome is None
 
     @property
     def ended_by_budget(self) -> bool:

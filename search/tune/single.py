@@ -50,7 +50,7 @@ class Single:
 
     def lost(self, trial: int, loss: Loss) -> None:
         """The training starts again, unless it has been lost too often in a way that counts."""
-        if self.record.outcome is not None or not self.record.may_restart(loss.cause):
+        if not self.record.may_restart(loss.cause):
             self.end(trial, Outcome.FAILED, loss.given_up, loss.details)
             return
         self.record.losses[loss.cause] = self.record.losses.get(loss.cause, 0) + 1
