@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.policy import forecaster
+from search.policy import forecaster, scored
 from search.policy.asha import Asha, Decision
 from search.policy.forecaster import FEWEST
 from search.policy.rungs import Rungs
@@ -197,8 +197,8 @@ def soon() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(forecaster, "FEWEST", 3)
         patched.setattr(forecaster, "STEPS", 4)
-        patched.setattr(forecaster, "MOST", 6)
-        patched.setattr(forecaster, "BEST", 3)
+        patched.setattr(scored, "MOST", 6)
+        patched.setattr(scored, "BEST", 3)
         yield
 
 

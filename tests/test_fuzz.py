@@ -28,6 +28,7 @@ INPUTS = 500
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # what Pillow says of 500 broken pictures
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
 def test_a_reader_takes_whatever_it_is_given_or_says_what_is_wrong(reader: Reader, tmp_path: Path) -> None:
     ground = Ground(tmp_path, reader)
