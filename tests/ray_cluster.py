@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ray.cluster_utils import Cluster
 
+from tests.clusters import free_port
 from tests.commands import ROOT
 
 QUICK_TO_NOTICE = {"health_check_period_ms": 500, "health_check_failure_threshold": 3}
@@ -32,6 +33,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
         head_node_args={
             "num_cpus": 0,
             "include_dashboard": True,  # worker groups give back what they had with its help
+            "dashboard_port": free_port(),  # its own is taken where another of these clusters is
             "object_store_memory": STORE_BYTES,
             "_system_config": QUICK_TO_NOTICE,
         },

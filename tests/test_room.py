@@ -18,6 +18,7 @@ from search.tune.nodes import Node, NodeType, node_types
 from search.tune.resources import Resources, most_wanted, share
 from search.tune.room import BUSY_S, LOOK_S, PATIENCE_S, Room
 from search.tune.trial import in_ray
+from search.tune.unfit import REST_S
 from spaces.errors import InputError
 from tests.toy_pictures import tiny_recipe
 from trainables.worker import Slot
@@ -153,6 +154,64 @@ def test_a_node_that_comes_back_in_time_saves_the_search() -> None:
     room.runs("t0")
     scene.pass_time(room, 2 * PATIENCE_S)
     assert not scene.stopped
+
+
+HEAD, WORKER = Node(1, id="h", name="head"), Node(2, id="w", name="worker")
+
+
+def test_a_node_where_there_is_nothing_to_work_with_rests_for_ten_minutes() -> None:
+    scene = Scene((HEAD, WORKER))
+    room = scene.room(ONE_CPU)
+    assert room.asked("first", ONE_CPU.worker) == []
+    room.runs("first")
+    assert room.unfit("w", ONE_CPU.worker)
+    assert room.unfit("w", ONE_CPU.worker)
+    assert scene.told == ["worker gets no further trial for 10 minutes."]
+    assert not room.is_free()  # one runs, and there is room for no more without that node
+    room.ended("first")
+    assert room.is_free()
+    assert room.asked("second", ONE_CPU.worker) == ["w"]
+    room.runs("second")
+    scene.pass_time(room, REST_S)
+    assert len(fill(room)) == 2
+    assert room.asked("third", ONE_CPU.worker) == []
+
+
+@pytest.mark.parametrize(
+    ("resources", "slot"),
+    [
+        (ONE_CPU, Slot(2.0)),
+        (Resources(1, Slot(1.0), workers=2), Slot(1.0)),
+    ],
+    ids=["too small", "too few"],
+)
+def test_where_the_others_have_no_room_for_a_trial_it_may_go_there_all_the_same(
+    resources: Resources, slot: Slot
+) -> None:
+    scene = Scene((HEAD, WORKER))
+    room = scene.room(resources)
+    assert not room.unfit("w", slot)
+    assert not scene.told
+    assert room.asked("large", slot) == []
+
+
+def test_where_there_is_nothing_to_work_with_on_any_node_all_are_tried_again() -> None:
+    room = Scene((HEAD, WORKER)).room(ONE_CPU)
+    assert room.unfit("w", ONE_CPU.worker)
+    assert not room.unfit("h", ONE_CPU.worker)
+    assert len(fill(room)) == 3
+    assert room.asked("further", ONE_CPU.worker) == []
+
+
+def test_a_trial_that_waits_for_others_than_the_only_node_there_is_ends_the_search_after_a_minute() -> None:
+    scene = Scene((HEAD, WORKER))
+    room = scene.room(ONE_CPU)
+    assert room.unfit("w", ONE_CPU.worker)
+    assert room.asked("waits", ONE_CPU.worker) == ["w"]
+    scene.nodes = (WORKER,)
+    scene.pass_time(room, PATIENCE_S + LOOK_S)
+    assert scene.stopped
+    assert "and the nodes of Ray have: nothing; worker left out. So" in scene.told[-1]
 
 
 def test_trials_that_run_keep_a_search_going_whatever_the_others_wait_for() -> None:

@@ -110,6 +110,9 @@ class PlaceError(Exception):
     """What a trial works with is not to be had on its machine: pictures are gone, a module is not installed
     there, or a disk is full. It says nothing about the trial's recipe."""
 
+    node = ""
+    """Ray's id of that machine; empty where none of them is at fault."""
+
 
 def work(trial: dict[str, Any], place: Workplace, slot: Slot) -> None:
     """Trains one trial and reports over Ray; ends with a message that says how it ended.
@@ -305,6 +308,12 @@ def _is_of_a_peer(fault: BaseException) -> bool:
     return broken and not is_out_of_memory(fault)
 
 
+def loss(number: int, fault: PlaceError) -> dict[str, Any]:
+    """The message that a trial is lost."""
+    details = "".join(traceback.format_exception(fault))
+    return {"event": "lost", "trial": number, "words": str(fault), "details": details, "node": fault.node}
+
+
 class _Context:
     """Ray's side of a report: Tune's session in local mode, Train's in a worker group."""
 
@@ -325,10 +334,10 @@ class _Context:
             ray.train.report(payload)
 
     def lose(self, trial: dict[str, Any], fault: PlaceError) -> None:
+        fault.node = ray.get_runtime_context().get_node_id()
         if self.world_size > 1:
             raise fault  # as in `fail`
-        details = "".join(traceback.format_exception(fault))
-        self.report({"event": "lost", "trial": trial["number"], "words": str(fault), "details": details})
+        self.report(loss(trial["number"], fault))
 
     def fail(self, trial: dict[str, Any], outcome: str, fault: BaseException) -> None:
         if self.world_size > 1:

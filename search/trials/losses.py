@@ -21,11 +21,13 @@ class Cause(StrEnum):
     """What took a training."""
 
     NODE = "node"
-    """Its machine was lost, is being drained, or cannot be reached: it starts again however often."""
+    """Its machine was lost, is being drained, cannot be reached, or lacks what it works with while others may
+    have it: it starts again however often."""
     PROCESS = "process"
     """Its process died on a machine that lives on."""
     PLACE = "place"
-    """Its process lives, and cannot work there: pictures are gone, or a disk is full."""
+    """Its process lives, and cannot work: pictures are gone, or a disk is full, and there is no other machine
+    for it."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from search.tune.resources import Resources
 from search.tune.room import SEARCH_ENDS, Room
 from search.tune.scheduler import TrialScheduler
 from search.tune.searcher import TrialSearcher
-from search.tune.trial import in_ray, run_trial
+from search.tune.trial import but_on, in_ray, run_trial
 from search.tune.watch import StopAll, Watch
 from spaces.errors import InputError
 from trainables.models.weights import weights_file
@@ -112,7 +112,7 @@ def run(driven: Driven, venue: Venue, *, tick: Callable[[], None]) -> None:
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=TrialSearcher(driven, room),
-                scheduler=TrialScheduler(driven, venue.told),
+                scheduler=TrialScheduler(driven, room, venue.told),
                 num_samples=-1,  # until the searcher says that it has finished
                 reuse_actors=venue.resources.workers == 1,
             ),
@@ -136,8 +136,10 @@ def _request(config: dict[str, Any], workers: int) -> tune.PlacementGroupFactory
     A worker group lives in a placement group of its own. The function that waits for it must take none of the
     CPUs that the group needs, and Tune refuses a request for nothing: a crumb of the head node.
     """
-    mine = in_ray(Slot(**config["slot"])) if workers == 1 else {"node:__internal_head__": 0.001}
-    return tune.PlacementGroupFactory([mine])
+    if workers > 1:
+        return tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])
+    mine = in_ray(Slot(**config["slot"]))
+    return tune.PlacementGroupFactory([mine], bundle_label_selector=[but_on(config["avoid"])])
 
 
 def _origin(fault: BaseException) -> BaseException:

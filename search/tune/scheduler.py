@@ -14,19 +14,22 @@ from search.trials.losses import Cause, Loss
 from search.trials.trials import Epoch, Outcome
 from search.tune.draining import Draining
 from search.tune.driven import Driven
+from search.tune.room import Room
 from search.tune.unsaved import Unsaved
+from trainables.worker import Slot
 
 
 class TrialScheduler(Unsaved, FIFOScheduler):
     """Passes every message of a trial on to where it is recorded and decided on.
 
     Args:
+        room: Knows which nodes there are, and hears where a trial found nothing to work with.
         say: Hears sentences for people.
     """
 
-    def __init__(self, driven: Driven, say: Callable[[str], None]) -> None:
+    def __init__(self, driven: Driven, room: Room, say: Callable[[str], None]) -> None:
         super().__init__()
-        self._driven, self._say = driven, say
+        self._driven, self._room, self._say = driven, room, say
         self._said: set[str] = set()
         self._draining = Draining()
 
@@ -49,7 +52,10 @@ class TrialScheduler(Unsaved, FIFOScheduler):
             self._driven.end(message.pop("trial"), outcome, **message)
             return self.CONTINUE  # the trial's function returns by itself
         if event == "lost":
-            self._driven.lost(message.pop("trial"), Loss(Cause.PLACE, **message))
+            node = message.pop("node")
+            others = bool(node) and self._room.unfit(node, Slot(**trial.config["slot"]))
+            cause = Cause.NODE if others else Cause.PLACE
+            self._driven.lost(message.pop("trial"), Loss(cause, **message))
             return self.CONTINUE
         self._tell_of(message.pop("unsaved", None))
         decision = self._driven.report(Epoch(**message))
