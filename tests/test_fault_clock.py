@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +15,8 @@ from search.storage.folder import SearchFolder, State
 from search.storage.owner import NOTE, drivers
 from search.trials.trials import Outcome
 from tests.aftermath import assert_each_trial_is_recorded_once, assert_nothing_is_left, events
-from tests.commands import ROOT, Desk
+from tests.clock import HOUR_S, clock
+from tests.commands import Desk
 from tests.faulty import SLOW
 from trainables.storage import Storage
 
@@ -26,16 +25,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the clock is set by way of Linux's LD_PRELOAD"),
     pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler: apt-get install gcc libc6-dev"),
 ]
-
-HOUR_S = 3600
-
-
-def clock(folder: Path, moment: Path, by_s: int) -> Path:
-    """The library whose wall clock jumps as soon as there is a file `moment`."""
-    library = folder / "clock.so"
-    asked = ["-shared", "-fPIC", f'-DMOMENT="{moment}"', f"-DBY_S={by_s}", "-o", str(library)]
-    subprocess.run(["cc", *asked, str(ROOT / "tests" / "clock.c")], check=True)
-    return library
 
 
 @pytest.mark.parametrize("by_s", [HOUR_S, -HOUR_S], ids=["forth", "back"])

@@ -1,4 +1,4 @@
-"""`make cluster-test`: runs `tests/test_cluster.py` on hosts made of namespaces; checks that nothing stays.
+"""`make cluster-test`: runs `tests/hosts` on hosts made of namespaces; checks that nothing stays.
 
 All of it is inside of namespaces: the tests see a network, a `/tmp`, a home and processes that nobody else
 sees, and the rest of the machine read-only. When the first of their processes ends, in whatever way, the
@@ -24,8 +24,11 @@ PROGRAMS = {
     "sshd": "openssh-server",
     "ssh": "openssh-client",
     "rsync": "rsync",
+    "cc": "gcc libc6-dev",
 }
 """What it needs, and Debian's package that has it."""
+PARTS = ("up", "lost_machines", "missing_things", "strangers", "down")
+"""Of the tests, in this order: each goes on where the one before it stopped."""
 MARK = "CLASSIFIER_SEARCH_TESTBED"
 """In the environment of every process that it starts, but for those that came over SSH."""
 
@@ -57,7 +60,7 @@ def main() -> int:
                 "sh",
                 str(ROOT),
                 *tests,
-                "tests/test_cluster.py",
+                *(f"tests/hosts/test_{name}.py" for name in PARTS),
                 *sys.argv[1:],
             ),
         ],

@@ -7,8 +7,9 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -49,6 +50,7 @@ def filled_in(file: Path, head: Host, workers: list[Host]) -> str:
     - Each host has 1 CPU, for they share this machine's; what trials run in is as nice as all else, for
       others may keep this machine busy.
     - A host that is silent for 10 s, not for 30, gets its Ray started anew: these tests then take less time.
+    - Ray's object stores have 80 MB, that they may be filled.
     - A network of the tests' own lies with the sources.
     """
     config = yaml.safe_load(file.read_text())
@@ -62,7 +64,8 @@ def filled_in(file: Path, head: Host, workers: list[Host]) -> str:
         f"ln -sfn {shlex.quote(sys.prefix)} {SOURCES}/.venv",
         *(line for line in config["setup_commands"] if not any(words in line for words in makes_it)),
     ]
-    start = "RAY_worker_niceness=0 AUTOSCALER_HEARTBEAT_TIMEOUT_S=10 ray start --num-cpus=1 "
+    start = "RAY_worker_niceness=0 AUTOSCALER_HEARTBEAT_TIMEOUT_S=10 ray start "
+    start += "--num-cpus=1 --object-store-memory=80000000 "
     for commands in ("head_start_ray_commands", "worker_start_ray_commands"):
         config[commands] = [line.replace("ray start ", start) for line in config[commands]]
     return yaml.safe_dump(config, sort_keys=False)
@@ -140,10 +143,11 @@ def there(command: str) -> str:
     return f"cd {SOURCES} && export PATH=$PWD/.venv/bin:$PATH RAY_AUTH_MODE=token && {command}"
 
 
-def search(name: str, *arguments: str) -> str:
+def search(name: str, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})) -> str:
     """The command of a search, for a host; it is kept on the disk that the hosts share."""
-    words = ("python", "-m", "search.run", "--name", name, "--storage", str(STORAGE), *arguments)
-    return there(shlex.join(words))
+    added = [f"{variable}={value}" for variable, value in environment.items()]
+    words = ("env", *added, "python", "-m", "search.run", "--name", name, "--storage", str(STORAGE))
+    return there(shlex.join([*words, *arguments]))
 
 
 class Search:
@@ -151,12 +155,19 @@ class Search:
 
     Args:
         arguments: Of `search.run`, beyond its name and where it is kept.
+        environment: What its driver has in its environment, beyond what is there.
     """
 
-    def __init__(self, head: Host, name: str, *arguments: str) -> None:
+    def __init__(
+        self,
+        head: Host,
+        name: str,
+        *arguments: str,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._file = head.disk / "classifier-search" / "results" / name / records.FILE
         self._process = subprocess.Popen(
-            [*ssh(head.address), search(name, *arguments)],
+            [*ssh(head.address), search(name, *arguments, environment=environment)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -182,11 +193,11 @@ class Search:
                 raise HostError(f"waited in vain for {what}")
             time.sleep(0.1)
 
-    def finish(self) -> str:
-        """Waits for its end: what it printed.
+    def finish(self, status: int = 0) -> str:
+        """Waits for its end with this exit status: what it printed.
 
         Raises:
-            HostError: It failed, or took too long.
+            HostError: It ended with another, or took too long.
         """
         try:
             printed, _ = self._process.communicate(timeout=SEARCH_S)
@@ -194,6 +205,6 @@ class Search:
             self._process.kill()
             printed, _ = self._process.communicate()
             raise HostError(f"the search did not end within {SEARCH_S:g} s:\n{printed}") from None
-        if self._process.returncode:
+        if self._process.returncode != status:
             raise HostError(f"the search ended with {self._process.returncode}:\n{printed}")
         return printed

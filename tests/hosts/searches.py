@@ -5,9 +5,11 @@ from __future__ import annotations
 import collections
 import json
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from cluster.testbed.deployment import STORAGE, Cluster
+from cluster.testbed.deployment import STORAGE, Cluster, Search
 from cluster.testbed.hosts import SHARED, Host
 from cluster.testbed.telling import tell
 from search.trials.records import FILE, Records, read
@@ -33,14 +35,15 @@ SEARCH = (
     ),
     *("--sampler", "random", "--max-epochs", "4", "--rematch", "0"),
 )
+BY_SCORE = (Outcome.COMPLETE, Outcome.STOPPED)
 
 
 def recipes(records: Records) -> set[str]:
     return {json.dumps(record.trial.recipe, sort_keys=True) for record in records.all()}
 
 
-def assert_whole(name: str, trials: int) -> Records:
-    """Every trial has ended by its score, and is recorded once, as the storage has it."""
+def assert_whole(name: str, trials: int, outcomes: Collection[Outcome] = BY_SCORE) -> Records:
+    """Every trial has ended in one of these ways, and is recorded once, as the storage has it."""
     file = STORAGE / name / FILE
     events = [json.loads(line) for line in file.read_text().splitlines()]
     ends = [event["trial"] for event in events if event["event"] == "end"]
@@ -48,7 +51,7 @@ def assert_whole(name: str, trials: int) -> Records:
     epochs = [(event["trial"], event["epoch"]) for event in events if event["event"] == "epoch"]
     assert len(epochs) == len(set(epochs))
     records = read(file)
-    assert {record.outcome for record in records.all()} <= {Outcome.COMPLETE, Outcome.STOPPED}
+    assert {record.outcome for record in records.all()} <= set(outcomes)
     nodes = collections.Counter(epoch.node for epoch in records.order)
     tried = {record.number: record.retries for record in records.all() if record.retries}
     tell(f"{trials} trials finished, each recorded once; epochs by host {dict(nodes)}; started again {tried}")
@@ -68,3 +71,14 @@ def assert_nothing_is_left(cluster: Cluster) -> None:
         time.sleep(1)
     assert not left, left
     tell("no process, temporary folder or placement group of it is left")
+
+
+def started_on(
+    cluster: Cluster, name: str, trials: int, environment: Mapping[str, str] = MappingProxyType({})
+) -> Search:
+    """A search of which a trial runs on the worker host now."""
+    [worker] = cluster.workers
+    running = Search(cluster.head, name, "--trials", str(trials), *SEARCH, environment=environment)
+    running.wait_until(lambda records: running_on(records, worker), "a trial on the worker host")
+    tell(f"a search is at work; of its trials {running_on(running.records, worker)} run on the worker host")
+    return running

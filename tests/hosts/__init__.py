@@ -1,0 +1,1 @@
+"""What `make cluster-test` runs, on hosts of its own; each file goes on where the one before it stopped."""
