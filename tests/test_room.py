@@ -18,7 +18,6 @@ from search.tune.nodes import Node, NodeType, node_types
 from search.tune.resources import Resources, most_wanted, share
 from search.tune.room import BUSY_S, LOOK_S, PATIENCE_S, Room
 from search.tune.trial import in_ray
-from search.tune.unfit import REST_S
 from spaces.errors import InputError
 from tests.toy_pictures import tiny_recipe
 from trainables.worker import Slot
@@ -156,62 +155,62 @@ def test_a_node_that_comes_back_in_time_saves_the_search() -> None:
     assert not scene.stopped
 
 
-HEAD, WORKER = Node(1, id="h", name="head"), Node(2, id="w", name="worker")
-
-
-def test_a_node_where_there_is_nothing_to_work_with_rests_for_ten_minutes() -> None:
-    scene = Scene((HEAD, WORKER))
+def test_a_trial_that_finds_nothing_keeps_its_place_from_others_while_there_are_some() -> None:
+    scene = Scene((Node(3),))
     room = scene.room(ONE_CPU)
-    assert room.asked("first", ONE_CPU.worker) == []
-    room.runs("first")
-    assert room.unfit("w", ONE_CPU.worker)
-    assert room.unfit("w", ONE_CPU.worker)
-    assert scene.told == ["worker gets no further trial for 10 minutes."]
-    assert not room.is_free()  # one runs, and there is room for no more without that node
-    room.ended("first")
-    assert room.is_free()
-    assert room.asked("second", ONE_CPU.worker) == ["w"]
-    room.runs("second")
-    scene.pass_time(room, REST_S)
-    assert len(fill(room)) == 2
-    assert room.asked("third", ONE_CPU.worker) == []
-
-
-@pytest.mark.parametrize(
-    ("resources", "slot"),
-    [
-        (ONE_CPU, Slot(2.0)),
-        (Resources(1, Slot(1.0), workers=2), Slot(1.0)),
-    ],
-    ids=["too small", "too few"],
-)
-def test_where_the_others_have_no_room_for_a_trial_it_may_go_there_all_the_same(
-    resources: Resources, slot: Slot
-) -> None:
-    scene = Scene((HEAD, WORKER))
-    room = scene.room(resources)
-    assert not room.unfit("w", slot)
+    first, second, third = fill(room)
+    assert room.lacks(first)
+    assert room.lacks(second)
+    assert not room.lacks(third)  # nobody is left who could do better: it is tried again at once
+    assert [room.rests(name) for name in (first, second, third)] == [True, True, False]
+    room.ended(third)
+    assert len(fill(room, prefix="new")) == 1
+    scene.pass_time(room, 2 * PATIENCE_S)
+    assert not room.let_go()
     assert not scene.told
-    assert room.asked("large", slot) == []
 
 
-def test_where_there_is_nothing_to_work_with_on_any_node_all_are_tried_again() -> None:
-    room = Scene((HEAD, WORKER)).room(ONE_CPU)
-    assert room.unfit("w", ONE_CPU.worker)
-    assert not room.unfit("h", ONE_CPU.worker)
-    assert len(fill(room)) == 3
-    assert room.asked("further", ONE_CPU.worker) == []
-
-
-def test_a_trial_that_waits_for_others_than_the_only_node_there_is_ends_the_search_after_a_minute() -> None:
-    scene = Scene((HEAD, WORKER))
+def test_when_only_such_are_left_all_places_are_tried_again_after_a_minute() -> None:
+    scene = Scene((Node(2),))
     room = scene.room(ONE_CPU)
-    assert room.unfit("w", ONE_CPU.worker)
-    assert room.asked("waits", ONE_CPU.worker) == ["w"]
-    scene.nodes = (WORKER,)
-    scene.pass_time(room, PATIENCE_S + LOOK_S)
-    assert scene.stopped
-    assert "and the nodes of Ray have: nothing; worker left out. So" in scene.told[-1]
+    first, second = fill(room)
+    assert room.lacks(first)
+    scene.nodes = (Node(1),)  # that of the other, which is asked for again
+    room.ended(second)
+    room.asked("again", ONE_CPU.worker)
+    scene.pass_time(room, PATIENCE_S)
+    assert not room.let_go()
+    scene.pass_time(room, 2 * LOOK_S)
+    assert room.let_go() == {first}
+    assert not room.let_go()
+    assert scene.told[-1].startswith("Trials found nothing to work with on any machine that is left")
+    assert not scene.stopped
+
+
+def test_they_are_let_go_when_no_further_trial_begins() -> None:
+    scene = Scene((Node(2),))
+    room = scene.room(ONE_CPU)
+    first, second = fill(room)
+    assert room.lacks(first)
+    room.no_more()
+    scene.pass_time(room, 2 * LOOK_S)
+    assert not room.let_go()  # another one is at work, and may be lost
+    room.ended(second)
+    scene.pass_time(room, 2 * LOOK_S)
+    assert room.let_go() == {first}
+    assert not scene.told
+
+
+def test_a_node_that_may_be_added_is_waited_for_beside_those_where_there_is_nothing() -> None:
+    scene = Scene((Node(2),))
+    room = scene.room(ONE_CPU, to_come=(NodeType(Node(4), 1),))
+    first, second = fill(room)
+    assert room.lacks(first)
+    room.ended(second)
+    room.asked("again", ONE_CPU.worker)
+    scene.pass_time(room, 5 * PATIENCE_S)
+    assert not room.let_go()
+    assert "Waiting for a node" in scene.told[-1]
 
 
 def test_trials_that_run_keep_a_search_going_whatever_the_others_wait_for() -> None:

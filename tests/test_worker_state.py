@@ -18,6 +18,9 @@ from search.over_ray import _level, _State
 from search.trials.losses import Cause
 from search.tune.group import interface_of
 from search.tune.lost import deaths_of, loss_by
+from search.tune.trial import _failure
+from spaces.errors import InputError
+from tests.toy_pictures import tiny_recipe
 from trainables import worker
 from trainables.checkpoint import Checkpoint
 from trainables.distributed import require_same
@@ -135,3 +138,38 @@ def test_a_worker_that_died_is_told_from_one_that_raised() -> None:
 def test_the_interface_that_has_an_address_is_found() -> None:
     assert interface_of("127.0.0.1") == "lo"
     assert interface_of("192.0.2.222") is None
+
+
+def test_a_process_stays_until_its_machine_has_what_it_lacked(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    lacking = iter([InputError("48 pictures are gone"), OSError("the disk is full"), None])
+
+    def opened(place: Workplace, size_px: int) -> None:
+        if fault := next(lacking):
+            raise fault
+
+    monkeypatch.setattr("time.sleep", slept.append)
+    monkeypatch.setattr(worker, "_open_once", opened)
+    worker._stay_until_mended(place, {"recipe": tiny_recipe().to_dict()})
+    assert slept == [worker.MENDED_S] * 3
+    assert next(lacking, "all asked") == "all asked"
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (worker.PlaceError("48 pictures are gone"), {"event": "lost", "words": "48 pictures are gone"}),
+        (torch.OutOfMemoryError("CUDA out of memory"), {"outcome": "out_of_memory"}),
+        (AssertionError(), {"outcome": "failed", "error": "AssertionError: "}),
+    ],
+    ids=["nothing to work with", "no memory", "no words"],
+)
+def test_what_a_worker_of_a_group_raised_is_told_as_it_would_be_of_one_alone(
+    fault: Exception, said: dict[str, str]
+) -> None:
+    message = _failure(3, ray.train.WorkerGroupError("all that is known", {1: fault}))
+    assert said.items() <= message.items()
+    assert message["trial"] == 3
+    assert "all that is known" in message.get("details", message.get("traceback"))

@@ -45,6 +45,8 @@ T = TypeVar("T")
 
 PATIENCE_S, PAUSE_S = 300.0, 10.0
 """For a storage that fails where it must not: when a state is read, or what was trained for is written."""
+MENDED_S = 10.0
+"""So often a process looks whether its machine has what it lacked."""
 PEERS_S = 90.0
 """A worker whose exchange with the others breaks off waits for so long to be ended with the whole group: Ray
 finds out who has died, and whether a machine has, half a minute later than the others feel it. When it has
@@ -110,8 +112,9 @@ class PlaceError(Exception):
     """What a trial works with is not to be had on its machine: pictures are gone, a module is not installed
     there, or a disk is full. It says nothing about the trial's recipe."""
 
-    node = ""
-    """Ray's id of that machine; empty where none of them is at fault."""
+
+class LackingError(PlaceError):
+    """Its machine lacks what every trial works with; others may have it."""
 
 
 def work(trial: dict[str, Any], place: Workplace, slot: Slot) -> None:
@@ -119,6 +122,10 @@ def work(trial: dict[str, Any], place: Workplace, slot: Slot) -> None:
 
     A trial whose checkpoint exists goes on from it: after a crash of the worker, of the machine or of the
     driver alike. It reports the checkpoint's epochs once more, in case a report was lost on its way.
+
+    Where the machine lacks what trials work with, the trial is reported as lost, and goes elsewhere. This
+    process stays until that is mended, unless it is stopped: its place would be free at once, and take one
+    trial after another.
 
     Args:
         trial: A `search.trials.trials.Trial` as plain values.
@@ -131,6 +138,8 @@ def work(trial: dict[str, Any], place: Workplace, slot: Slot) -> None:
         context.report({"event": "end", "trial": trial["number"], "outcome": outcome})
     except PlaceError as fault:
         context.lose(trial, fault)
+        if isinstance(fault, LackingError):
+            _stay_until_mended(place, trial)
     except Exception as fault:
         context.fail(trial, "out_of_memory" if is_out_of_memory(fault) else "failed", fault)
 
@@ -139,10 +148,10 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
     if torch.cuda.is_initialized():  # by an earlier trial of this process: its memory goes back first
         gc.collect()
         torch.cuda.empty_cache()
-    with _at_hand():
+    with _at_hand(LackingError):
         _import_once(place.imports)
     recipe = Recipe.model_validate(trial["recipe"])
-    with _at_hand():
+    with _at_hand(LackingError):
         data = _open_once(place, recipe.geometry.size_px)
     saver = Saver(place.checkpoints, place.state_of(trial))
     runtime = Runtime(
@@ -208,17 +217,27 @@ def _train(trial: dict[str, Any], place: Workplace, slot: Slot, context: _Contex
 
 
 @contextlib.contextmanager
-def _at_hand() -> Iterator[None]:
+def _at_hand(error: type[PlaceError] = PlaceError) -> Iterator[None]:
     """What goes wrong in this block, with pictures, modules or files, is no fault of the trial's recipe.
 
     Raises:
-        PlaceError: Something did.
+        PlaceError: Something did; it is this `error`.
     """
     try:
         yield
     except (InputError, OSError) as fault:
         named = "" if isinstance(fault, InputError) else f"{type(fault).__name__}: "
-        raise PlaceError(f"{named}{fault} (on {socket.gethostname()})") from fault
+        raise error(f"{named}{fault} (on {socket.gethostname()})") from fault
+
+
+def _stay_until_mended(place: Workplace, trial: Mapping[str, Any]) -> None:
+    """Returns when this machine has what it lacked."""
+    while True:
+        time.sleep(MENDED_S)
+        with contextlib.suppress(InputError, OSError):
+            _import_once(place.imports)
+            _open_once(place, Recipe.model_validate(trial["recipe"]).geometry.size_px)
+            return
 
 
 def _checkpoint_of(place: Workplace, trial: dict[str, Any]) -> Checkpoint | None:
@@ -308,10 +327,13 @@ def _is_of_a_peer(fault: BaseException) -> bool:
     return broken and not is_out_of_memory(fault)
 
 
-def loss(number: int, fault: PlaceError) -> dict[str, Any]:
-    """The message that a trial is lost."""
-    details = "".join(traceback.format_exception(fault))
-    return {"event": "lost", "trial": number, "words": str(fault), "details": details, "node": fault.node}
+def lost(number: int, words: str, details: str, *, stays: bool = False) -> dict[str, Any]:
+    """The message that a trial is lost for want of what it works with.
+
+    Args:
+        stays: Whether its process is going to wait where it is.
+    """
+    return {"event": "lost", "trial": number, "words": words, "details": details, "stays": stays}
 
 
 class _Context:
@@ -334,10 +356,11 @@ class _Context:
             ray.train.report(payload)
 
     def lose(self, trial: dict[str, Any], fault: PlaceError) -> None:
-        fault.node = ray.get_runtime_context().get_node_id()
         if self.world_size > 1:
             raise fault  # as in `fail`
-        self.report(loss(trial["number"], fault))
+        details = "".join(traceback.format_exception(fault))
+        stays = isinstance(fault, LackingError)
+        self.report(lost(trial["number"], str(fault), details, stays=stays))
 
     def fail(self, trial: dict[str, Any], outcome: str, fault: BaseException) -> None:
         if self.world_size > 1:

@@ -21,13 +21,12 @@ class Cause(StrEnum):
     """What took a training."""
 
     NODE = "node"
-    """Its machine was lost, is being drained, cannot be reached, or lacks what it works with while others may
-    have it: it starts again however often."""
+    """Its machine was lost, is being drained, cannot be reached, or lacks what others may have: it starts
+    again however often."""
     PROCESS = "process"
     """Its process died on a machine that lives on."""
     PLACE = "place"
-    """Its process lives, and cannot work: pictures are gone, or a disk is full, and there is no other machine
-    for it."""
+    """Its process lives, and cannot work, here or anywhere: pictures are gone, or a storage fails."""
 
 
 @dataclass(frozen=True)

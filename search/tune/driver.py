@@ -22,7 +22,7 @@ from search.tune.resources import Resources
 from search.tune.room import SEARCH_ENDS, Room
 from search.tune.scheduler import TrialScheduler
 from search.tune.searcher import TrialSearcher
-from search.tune.trial import but_on, in_ray, run_trial
+from search.tune.trial import in_ray, run_trial
 from search.tune.watch import StopAll, Watch
 from spaces.errors import InputError
 from trainables.models.weights import weights_file
@@ -136,10 +136,8 @@ def _request(config: dict[str, Any], workers: int) -> tune.PlacementGroupFactory
     A worker group lives in a placement group of its own. The function that waits for it must take none of the
     CPUs that the group needs, and Tune refuses a request for nothing: a crumb of the head node.
     """
-    if workers > 1:
-        return tune.PlacementGroupFactory([{"node:__internal_head__": 0.001}])
-    mine = in_ray(Slot(**config["slot"]))
-    return tune.PlacementGroupFactory([mine], bundle_label_selector=[but_on(config["avoid"])])
+    mine = in_ray(Slot(**config["slot"])) if workers == 1 else {"node:__internal_head__": 0.001}
+    return tune.PlacementGroupFactory([mine])
 
 
 def _origin(fault: BaseException) -> BaseException:

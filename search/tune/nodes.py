@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import ray
@@ -27,17 +27,12 @@ class Node:
     gpus: float = 0.0
     gpu_type: str | None = None
     """Ray's `accelerator_type`, as far as Ray knows it."""
-    id: str = field(default="", compare=False)
-    """Ray's; empty where it is no node of Ray's yet."""
-    name: str = field(default="", compare=False)
-    """Of its host."""
 
     @classmethod
-    def of(cls, resources: Mapping[str, float], *, node_id: str = "", name: str = "") -> Node:
+    def of(cls, resources: Mapping[str, float]) -> Node:
         """The node that has these resources, in Ray's terms."""
-        types = [key.removeprefix(GPU_TYPE) for key in resources if key.startswith(GPU_TYPE)]
-        gpu_type = next(iter(types), None)
-        return cls(resources.get("CPU", 0.0), resources.get("GPU", 0.0), gpu_type, node_id, name)
+        types = [name.removeprefix(GPU_TYPE) for name in resources if name.startswith(GPU_TYPE)]
+        return cls(resources.get("CPU", 0.0), resources.get("GPU", 0.0), next(iter(types), None))
 
     def room(self, cpus: float, gpus: float, gpu_type: str | None = None) -> int:
         """How many workers of so many CPUs and GPUs, of this type where one is named, fit on it at a time."""
@@ -62,11 +57,7 @@ class NodeType:
 
 def nodes_alive() -> tuple[Node, ...]:
     """The nodes of the cluster that this process is connected to, as they are now."""
-    return tuple(
-        Node.of(node["Resources"], node_id=node["NodeID"], name=node["NodeManagerHostname"])
-        for node in ray.nodes()
-        if node["Alive"]
-    )
+    return tuple(Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"])
 
 
 def size_of(nodes: Collection[Node]) -> str:

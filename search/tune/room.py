@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,7 +16,6 @@ from search.tune.demand import Demand
 from search.tune.nodes import Node, NodeType, nodes_alive, size_of, there_are
 from search.tune.resources import Resources, pool
 from search.tune.trial import in_ray
-from search.tune.unfit import REST_S, Unfit
 from trainables.worker import Slot
 
 LOOK_S = 2.0
@@ -32,6 +31,7 @@ class _State(Enum):
     RUNS = "some trial runs, or none is wanted"
     BUSY = "there are nodes, and others use them"
     TO_COME = "an autoscaler may add a node"
+    LACKING = "only such places are left where trials found nothing to work with"
     NOWHERE = "there is no node, and none may be added"
 
 
@@ -40,9 +40,9 @@ class _Place:
     """A trial that has been asked for and has not ended."""
 
     slot: Slot
-    avoided: frozenset[str]
-    """Ids of the nodes that it does not go to."""
     runs: bool = False
+    rests: bool = False
+    """Whether it found nothing to work with, and keeps its place from others."""
 
 
 class Room:
@@ -82,8 +82,8 @@ class Room:
         self._then, self._look, self._clock = then, look, clock
         self._trials: dict[str, _Place] = {}
         self._more = True
+        self._let_go: set[str] = set()
         self._demand = Demand([in_ray(resources.worker)] * resources.workers)
-        self._unfit = Unfit(clock)
         self._nodes, self._looked = look(), clock()
         self._places = self._on(self._nodes)
         self._state, self._since, self._said = _State.RUNS, clock(), False
@@ -102,27 +102,30 @@ class Room:
         there = Counter(pool(place.slot) for place in self._trials.values())
         return any(there[key] < places for key, places in self._places.items())
 
-    def asked(self, trial_id: str, slot: Slot) -> list[str]:
-        """A trial waits from now on: for any nodes but those with the ids that are returned."""
-        avoided = self._avoided(slot)
-        self._trials[trial_id] = _Place(slot, avoided)
-        return sorted(avoided)
-
-    def unfit(self, node_id: str, slot: Slot) -> bool:
-        """A trial with this slot found nothing to work with on this node. Whether there are others for it:
-        none then goes there for a while."""
-        new = [node for node in self._unfit.others(self._nodes) if node.id == node_id]
-        self._unfit.add(node_id)
-        self._places = self._on(self._nodes)
-        others = bool(self._avoided(slot))
-        if new and others:
-            self._told(f"{new[0].name} gets no further trial for {REST_S / 60:g} minutes.")
-        return others
+    def asked(self, trial_id: str, slot: Slot) -> None:
+        """A trial waits from now on."""
+        self._trials[trial_id], self._more = _Place(slot), True
 
     def runs(self, trial_id: str) -> None:
         """A trial has what it asked for."""
         if trial_id in self._trials:
             self._trials[trial_id].runs = True
+
+    def lacks(self, trial_id: str) -> bool:
+        """A trial found nothing to work with where it is. Whether it then rests: its process keeps its place
+        from others, which would find nothing either. Not so if there are no others, in better places."""
+        others = any(not place.rests for key, place in self._trials.items() if key != trial_id)
+        self._trials[trial_id].rests = others
+        return others
+
+    def rests(self, trial_id: str) -> bool:
+        """Whether a trial has found nothing to work with, and keeps its place."""
+        return trial_id in self._trials and self._trials[trial_id].rests
+
+    def let_go(self) -> set[str]:
+        """The trials that have rested long enough, each told once."""
+        found, self._let_go = self._let_go, set()
+        return found
 
     def ended(self, trial_id: str) -> None:
         """A trial needs nothing more."""
@@ -142,8 +145,8 @@ class Room:
         if now - self._looked < LOOK_S:
             return
         self._looked, nodes = now, self._look()
-        changed, self._nodes, self._places = nodes != self._nodes, nodes, self._on(nodes)
-        if changed:
+        if nodes != self._nodes:
+            self._nodes, self._places = nodes, self._on(nodes)
             places = sum(self._places.values())
             self._counted(len(nodes))
             self._told(f"Ray has {size_of(nodes)} now: room for {count(places, 'trial')} at a time.")
@@ -152,15 +155,8 @@ class Room:
             self._state, self._since, self._said = state, now, False
         self._act(now - self._since)
 
-    def _avoided(self, slot: Slot) -> frozenset[str]:
-        """The nodes that rest, by id; none where the others have no room for a trial with this slot."""
-        fit = self._unfit.others(self._nodes)
-        resting = {node.id for node in self._nodes} - {node.id for node in fit}
-        return frozenset(resting if self.resources.room(slot, _kinds(fit)) else ())
-
     def _on(self, nodes: Sequence[Node]) -> dict[tuple[bool, str | None], int]:
-        fit = self.resources.places(_kinds(self._unfit.others(nodes)))
-        return fit if any(fit.values()) else self.resources.places(_kinds(nodes))
+        return self.resources.places([NodeType(node, 1) for node in nodes])
 
     def _wanted(self) -> int:
         """For how many more trials an autoscaler should add nodes; at most for as many again as there are."""
@@ -173,27 +169,28 @@ class Room:
         return max(0, min(self._most - asked, come, max(1, there)))
 
     def _found(self) -> _State:
-        waiting = {(place.slot, place.avoided) for place in self._trials.values() if not place.runs}
-        if not waiting or any(place.runs for place in self._trials.values()):
+        waiting = {place.slot for place in self._trials.values() if not place.runs}
+        resting = any(place.rests for place in self._trials.values())
+        if any(place.runs and not place.rests for place in self._trials.values()):
             return _State.RUNS
-        if any(self.resources.room(slot, _kinds(self._without(avoided))) for slot, avoided in waiting):
+        if not waiting:
+            return _State.LACKING if resting else _State.RUNS
+        nodes = [NodeType(node, 1) for node in self._nodes]
+        if not resting and any(self.resources.room(slot, nodes) for slot in waiting):
             return _State.BUSY
-        if any(self.resources.room(slot, self._to_come) for slot, _ in waiting):
+        if any(self.resources.room(slot, self._to_come) for slot in waiting):
             return _State.TO_COME
-        return _State.NOWHERE
-
-    def _without(self, avoided: Collection[str]) -> list[Node]:
-        return [node for node in self._nodes if node.id not in avoided]
+        return _State.LACKING if resting else _State.NOWHERE
 
     def _act(self, since_s: float) -> None:
         """Tells once of what keeps trials waiting, and ends the search when that has lasted too long."""
         if self._state is _State.RUNS:
             return
-        waits = next(place for place in self._trials.values() if not place.runs)
-        left_out = [node.name for node in self._nodes if node.id in waits.avoided]
-        there = there_are(self._without(waits.avoided), self._to_come)
-        there += f"; {', '.join(left_out)} left out" if left_out else ""
-        asked = f"a trial asks for {self.resources.asked(waits.slot)}, and {there}"
+        if self._state is _State.LACKING:
+            self._try_again(since_s)
+            return
+        slot = next(place.slot for place in self._trials.values() if not place.runs)
+        asked = f"a trial asks for {self.resources.asked(slot)}, and {there_are(self._nodes, self._to_come)}"
         patience_s = {_State.NOWHERE: PATIENCE_S, _State.TO_COME: self._to_come_s}
         if since_s >= patience_s.get(self._state, math.inf):
             self._told(f"Still no node can hold a trial: {asked}. So {self._then}.")
@@ -202,6 +199,16 @@ class Room:
             self._said = True
             self._told(self._why(asked))
 
+    def _try_again(self, since_s: float) -> None:
+        """Lets those go that rest, when there is nobody else to wait for."""
+        resting = {key for key, place in self._trials.items() if place.rests}
+        if self._more and not self._said and since_s >= PATIENCE_S:
+            self._said = True
+            self._told("Trials found nothing to work with on any machine that is left: all are tried again.")
+            self._let_go = resting
+        elif not self._more:
+            self._let_go = resting
+
     def _why(self, asked: str) -> str:
         """What keeps trials waiting."""
         if self._state is _State.BUSY:
@@ -209,10 +216,6 @@ class Room:
         if self._state is _State.TO_COME:
             return f"Waiting for a node: {asked}. `ray status` says what becomes of it."
         return f"No node can hold a trial: {asked}. If none comes in {PATIENCE_S:g} seconds, {self._then}."
-
-
-def _kinds(nodes: Iterable[Node]) -> list[NodeType]:
-    return [NodeType(node, 1) for node in nodes]
 
 
 def _free() -> str:

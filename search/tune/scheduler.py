@@ -16,14 +16,13 @@ from search.tune.draining import Draining
 from search.tune.driven import Driven
 from search.tune.room import Room
 from search.tune.unsaved import Unsaved
-from trainables.worker import Slot
 
 
 class TrialScheduler(Unsaved, FIFOScheduler):
     """Passes every message of a trial on to where it is recorded and decided on.
 
     Args:
-        room: Knows which nodes there are, and hears where a trial found nothing to work with.
+        room: Knows whether a process that finds nothing to work with should stay.
         say: Hears sentences for people.
     """
 
@@ -52,17 +51,22 @@ class TrialScheduler(Unsaved, FIFOScheduler):
             self._driven.end(message.pop("trial"), outcome, **message)
             return self.CONTINUE  # the trial's function returns by itself
         if event == "lost":
-            node = message.pop("node")
-            others = bool(node) and self._room.unfit(node, Slot(**trial.config["slot"]))
-            cause = Cause.NODE if others else Cause.PLACE
-            self._driven.lost(message.pop("trial"), Loss(cause, **message))
-            return self.CONTINUE
+            return self._lost(trial, **message)
         self._tell_of(message.pop("unsaved", None))
         decision = self._driven.report(Epoch(**message))
         if decision is Decision.STOP:
             return self.STOP
         self._draining.leave(trial)
         return self.CONTINUE
+
+    def _lost(self, handed_out: TuneTrial, trial: int, words: str, details: str, stays: bool) -> str:
+        """STOP where its process would stay, and no other is at work: then it is tried again at once."""
+        if stays and self._room.lacks(handed_out.trial_id):
+            words += "; its place stays empty until that is mended"
+            self._driven.lost(trial, Loss(Cause.NODE, words, details))
+            return self.CONTINUE
+        self._driven.lost(trial, Loss(Cause.PLACE, words, details))
+        return self.STOP if stays else self.CONTINUE
 
     def _tell_of(self, unsaved: str | None) -> None:
         if unsaved and unsaved not in self._said:

@@ -13,7 +13,7 @@ from search.tune.unsaved import Unsaved
 
 
 class TrialSearcher(Unsaved, Searcher):
-    """Hands out trials, and says where they may go. Results go through the scheduler, which decides."""
+    """Hands out trials. Results go through the scheduler, which decides."""
 
     def __init__(self, driven: Driven, room: Room) -> None:
         super().__init__()
@@ -21,8 +21,7 @@ class TrialSearcher(Unsaved, Searcher):
         self._there: set[str] = set()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial as a Tune config, with the slot of each worker and the nodes that it does not go to;
-        FINISHED; or None: not now.
+        """The next trial as a Tune config, with the slot of each worker; FINISHED; or None: not now.
 
         Not FINISHED as long as one is there: it may be lost, and is then the next.
         """
@@ -34,8 +33,8 @@ class TrialSearcher(Unsaved, Searcher):
             return None if self._there else str(Searcher.FINISHED)
         slot = self._room.resources.slot(trial)
         self._there.add(trial_id)
-        avoid = self._room.asked(trial_id, slot)
-        return {"trial": asdict(trial), "slot": asdict(slot), "avoid": avoid}
+        self._room.asked(trial_id, slot)
+        return {"trial": asdict(trial), "slot": asdict(slot)}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

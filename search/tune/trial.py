@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import traceback
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,8 +15,9 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from search.tune.group import OverRaysNetwork
 from search.tune.lost import deaths_of
 from search.tune.nodes import GPU_TYPE
+from trainables.portions import is_out_of_memory
 from trainables.process import keep_freed_memory
-from trainables.worker import PlaceError, Slot, Workplace, loss, work
+from trainables.worker import PlaceError, Slot, Workplace, lost, work
 
 keep_freed_memory()  # here, for Tune runs trials in threads, and they take their memory as it is set before
 
@@ -31,8 +30,7 @@ def run_trial(config: dict[str, Any], *, place: Workplace, workers: int) -> None
     group, and this function only waits.
 
     Args:
-        config: Of `search.tune.searcher`: the trial, the slot of each of its workers, and where they may
-            not be.
+        config: Of `search.tune.searcher`: the trial, and the slot of each of its workers.
     """
     trial, slot = config["trial"], Slot(**config["slot"])
     worker = partial(work, trial, place, slot)
@@ -47,7 +45,6 @@ def run_trial(config: dict[str, Any], *, place: Workplace, workers: int) -> None
             num_workers=workers,
             use_gpu=slot.gpus > 0,
             resources_per_worker=in_ray(slot),
-            label_selector=but_on(config["avoid"]),
         ),
         run_config=ray.train.RunConfig(
             name=f"group-{ray.tune.get_context().get_trial_id()}",
@@ -72,20 +69,14 @@ def in_ray(slot: Slot) -> dict[str, float]:
     return found | {GPU_TYPE + slot.gpu_type: 0.001} if slot.gpu_type else found
 
 
-def but_on(node_ids: Sequence[str]) -> dict[str, str]:
-    """Any nodes but these, in Ray's terms."""
-    return {"ray.io/node-id": f"!in({','.join(node_ids)})"} if node_ids else {}
-
-
 def _failure(number: int, fault: ray.train.WorkerGroupError) -> dict[str, Any]:
-    error = next(iter(fault.worker_failures.values()))
+    error, details = next(iter(fault.worker_failures.values())), str(fault)
     if isinstance(error, PlaceError):
-        return loss(number, error)
-    words, details = str(error).strip().splitlines()[-1], "".join(traceback.format_exception(error))
+        return lost(number, str(error), details)
     return {
         "event": "end",
         "trial": number,
-        "outcome": "out_of_memory" if "OutOfMemoryError" in str(error) else "failed",
-        "error": words,
+        "outcome": "out_of_memory" if is_out_of_memory(error) else "failed",
+        "error": f"{type(error).__name__}: {error}",
         "traceback": details,
     }

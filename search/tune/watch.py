@@ -30,6 +30,8 @@ class Watch(Unsaved, Callback):
         self._driven, self._room, self._silence_s, self._tick = driven, room, silence_s, tick
         self._heard: dict[str, tuple[TuneTrial, float]] = {}
         """The running trials, and when each was last heard of."""
+        self._resting: dict[str, TuneTrial] = {}
+        """Those that have been told as lost, and keep their places; see `Room.lacks`."""
 
     def on_step_begin(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         """Once around Tune's loop."""
@@ -37,7 +39,9 @@ class Watch(Unsaved, Callback):
         now = time.monotonic()
         for trial, heard in list(self._heard.values()):  # not all that there ever were: they may be thousands
             if now - heard > self._silence_s:
-                self._kill(trial)
+                self._give_up(trial)
+        for trial_id in self._room.let_go():
+            _kill(self._resting[trial_id])
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """A trial has been handed to an actor; where it has several workers, that still waits for them."""
@@ -48,34 +52,38 @@ class Watch(Unsaved, Callback):
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
         """A trial has reported."""
-        self._begins(trial)
+        if self._room.rests(trial.trial_id):
+            self._heard.pop(trial.trial_id, None)
+            self._resting[trial.trial_id] = trial
+        else:
+            self._begins(trial)
 
     def on_trial_complete(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         """A trial has ended."""
         self._heard.pop(trial.trial_id, None)
+        self._resting.pop(trial.trial_id, None)
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """A trial's process was lost, or Tune could not start it. Where it starts again, then as a new trial
         of Tune's: that would count the loss of a machine as a failure."""
         self._heard.pop(trial.trial_id, None)
-        self._driven.lost(number_of(trial), loss_of(trial))
+        if not self._resting.pop(trial.trial_id, None):
+            self._driven.lost(number_of(trial), loss_of(trial))
 
     def _begins(self, trial: TuneTrial) -> None:
         self._heard[trial.trial_id] = trial, time.monotonic()
         self._room.runs(trial.trial_id)
 
-    def _kill(self, trial: TuneTrial) -> None:
+    def _give_up(self, trial: TuneTrial) -> None:
         self._driven.end(
             number_of(trial),
             Outcome.TIMED_OUT,
             f"no report for {self._silence_s:g} s; its process was killed",
         )
         self._heard.pop(trial.trial_id, None)
-        actor = trial.temporary_state.ray_actor
-        if actor is not None:
-            ray.kill(actor)
+        _kill(trial)
 
 
 class StopAll(Stopper):
@@ -95,6 +103,13 @@ class StopAll(Stopper):
     def stop_all(self) -> bool:
         """Whether the end was asked for."""
         return self.stopped
+
+
+def _kill(trial: TuneTrial) -> None:
+    """Ends its process: a thread cannot be ended."""
+    actor = trial.temporary_state.ray_actor
+    if actor is not None:
+        ray.kill(actor)
 
 
 def number_of(trial: TuneTrial) -> int:
