@@ -202,12 +202,11 @@ class Room:
     def _try_again(self, since_s: float) -> None:
         """Lets those go that rest, when there is nobody else to wait for."""
         resting = {key for key, place in self._trials.items() if place.rests}
-        if self._more and not self._said and since_s >= PATIENCE_S:
-            self._said = True
+        if not self._more and len(resting) == len(self._trials):
+            self._let_go = resting
+        elif not self._said and since_s >= PATIENCE_S:
+            self._said, self._let_go = True, resting
             self._told("Trials found nothing to work with on any machine that is left: all are tried again.")
-            self._let_go = resting
-        elif not self._more:
-            self._let_go = resting
 
     def _why(self, asked: str) -> str:
         """What keeps trials waiting."""
