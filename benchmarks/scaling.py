@@ -61,7 +61,7 @@ from search.tune.resources import Resources
 from search.tune.watch import StopAll
 from spaces.space_files import load_space
 from trainables.storage import Storage
-from trainables.worker import Slot, Workplace
+from trainables.workplace import Slot, Workplace
 
 REPORTS = 4
 WINDOW = 200

@@ -47,7 +47,7 @@ from search.tune.resources import Resources, may_share, most_wanted, packed, sha
 from spaces.errors import InputError
 from trainables.data import read_split
 from trainables.storage import Storage
-from trainables.worker import Workplace
+from trainables.workplace import Workplace
 
 
 class TroubleError(InputError):

@@ -29,7 +29,7 @@ from trainables.course import Course
 from trainables.data import read_split
 from trainables.storage import Storage, StorageError
 from trainables.weight_files import digest
-from trainables.worker import Slot, Workplace
+from trainables.workplace import Slot, Workplace
 
 GPU, NODE = "a GPU of the cluster", "a node of the cluster"
 """What trains."""

@@ -37,7 +37,7 @@ from spaces.space import Space
 from spaces.space_files import load_space, space_names
 from tests.simulated import SPACE, epoch, space, trial
 from trainables.data import Prepared
-from trainables.worker import Slot
+from trainables.workplace import Slot
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 

@@ -29,7 +29,7 @@ from tests.searched import searched
 from tests.toy_pictures import tiny_recipe
 from trainables.checkpoint import Checkpoint
 from trainables.storage import Storage
-from trainables.worker import Slot
+from trainables.workplace import Slot
 
 EPOCHS = 8
 

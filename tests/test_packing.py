@@ -20,7 +20,7 @@ from trainables.cost import Cost
 from trainables.models.size import parameters
 from trainables.pixels import RESIDENT_SHARE
 from trainables.process import usable_bytes
-from trainables.worker import Slot
+from trainables.workplace import Slot
 
 GB = 1 << 30
 

@@ -20,7 +20,7 @@ from search.tune.room import BUSY_S, LOOK_S, PATIENCE_S, Room
 from search.tune.trial import in_ray
 from spaces.errors import InputError
 from tests.toy_pictures import tiny_recipe
-from trainables.worker import Slot
+from trainables.workplace import Slot
 
 
 class FakeDemand:

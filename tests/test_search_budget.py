@@ -27,7 +27,7 @@ from search.tune.cluster import ClusterError
 from search.tune.resources import Resources
 from spaces.space import Space
 from tests.simulated import Clock, Workers, engine, epoch, finish, record, search_folder, space, trial
-from trainables.worker import Slot
+from trainables.workplace import Slot
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 

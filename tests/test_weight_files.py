@@ -16,12 +16,12 @@ from safetensors.torch import save_file
 from search.trials.trials import Trial
 from tests.pictures import class_folders
 from tests.toy_pictures import tiny_recipe
-from trainables import worker
+from trainables import worker, workplace
 from trainables.data import prepare
 from trainables.models.create import ModelError, create_model
 from trainables.storage import Storage
 from trainables.weight_files import digest, on_this_node
-from trainables.worker import Weights, Workplace
+from trainables.workplace import PlaceError, Slot, Weights, Workplace
 
 BYTES = b"some weights"
 SHA256 = hashlib.sha256(BYTES).hexdigest()
@@ -127,7 +127,7 @@ def place(split: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     file = tmp_path / "start.safetensors"
     save_file(create_model(tiny_recipe(), 5).state_dict(), file)
     content = file.read_bytes()
-    monkeypatch.setattr(worker.ray, "get", {"a reference": content}.__getitem__)
+    monkeypatch.setattr(workplace.ray, "get", {"a reference": content}.__getitem__)
     return Workplace(
         source=str(tmp_path / "pictures"),
         split=split,
@@ -166,9 +166,9 @@ class Listener:
 
 def work(place: Workplace, monkeypatch: pytest.MonkeyPatch, until: int = 0) -> list[dict[str, Any]]:
     listener = Listener(until)
-    monkeypatch.setattr(worker, "_Context", lambda workers: listener)
+    monkeypatch.setattr(worker, "Reporter", lambda workers: listener)
     recipe = tiny_recipe(model={"weights": ELSEWHERE})
-    worker.work(asdict(Trial(0, recipe.to_dict(), {}, seed=1, epochs=3)), place, worker.Slot(1.0))
+    worker.work(asdict(Trial(0, recipe.to_dict(), {}, seed=1, epochs=3)), place, Slot(1.0))
     return listener.heard
 
 
@@ -188,7 +188,7 @@ def test_a_trial_goes_on_where_its_weights_lie_elsewhere(
     with pytest.raises(PowerCut):
         work(place, monkeypatch, until=2)
     # The next node has them nowhere, and needs them no more.
-    monkeypatch.setattr(worker.ray, "get", {}.__getitem__)
+    monkeypatch.setattr(workplace.ray, "get", {}.__getitem__)
     for copy in (tmp_path / "cache" / "weights").glob("*.safetensors"):
         copy.unlink()
     again = work(place, monkeypatch)
@@ -201,5 +201,5 @@ def test_weights_that_are_gone_from_the_only_machine_are_named(
 ) -> None:
     alone = {ELSEWHERE: Weights(SHA256, ".safetensors", None)}
     object.__setattr__(place, "weights", alone)
-    with pytest.raises(worker.PlaceError, match=f"{ELSEWHERE}, with the contents that the search began with"):
+    with pytest.raises(PlaceError, match=f"{ELSEWHERE}, with the contents that the search began with"):
         work(place, monkeypatch)

@@ -20,13 +20,12 @@ from search.tune.group import interface_of
 from search.tune.lost import deaths_of, loss_by
 from search.tune.trial import _failure
 from spaces.errors import InputError
-from tests.toy_pictures import tiny_recipe
-from trainables import worker
+from trainables import workplace
 from trainables.checkpoint import Checkpoint
 from trainables.distributed import require_same
 from trainables.runtime import Runtime
 from trainables.storage import Storage
-from trainables.worker import Workplace, _checkpoint_of
+from trainables.workplace import PlaceError, Workplace, checkpoint_of
 
 TRIAL = {"number": 3, "recipe": {"a": 1}, "seed": 4, "epochs": 9}
 
@@ -47,8 +46,8 @@ class Flaky(Storage):
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
-    monkeypatch.setattr(worker, "PAUSE_S", 0.0)
-    monkeypatch.setattr(worker, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(workplace, "PAUSE_S", 0.0)
+    monkeypatch.setattr(workplace, "PATIENCE_S", 0.05)
     monkeypatch.setattr(Flaky, "failures", 0.0)
     return Workplace(None, pd.DataFrame(), str(tmp_path), Flaky(str(tmp_path)), (), workers=1)
 
@@ -67,15 +66,15 @@ def test_it_is_the_trainings_own_by_its_number_or_the_name_of_the_only_one(
     place: Workplace, name: str | None
 ) -> None:
     place = replace(place, state=name)
-    assert _checkpoint_of(place, TRIAL) is None
+    assert checkpoint_of(place, TRIAL) is None
     save(place, state(2))
-    found = _checkpoint_of(place, TRIAL)
+    found = checkpoint_of(place, TRIAL)
     assert found
     assert found.epoch == 2
     save(place, state(seed=5))
-    assert _checkpoint_of(place, TRIAL) is None
+    assert checkpoint_of(place, TRIAL) is None
     (Path(place.checkpoints.root) / place.state_of(TRIAL)).write_bytes(b"damaged")
-    assert _checkpoint_of(place, TRIAL) is None
+    assert checkpoint_of(place, TRIAL) is None
 
 
 def test_a_storage_that_cannot_be_read_holds_no_trial_up_and_is_never_taken_for_empty_by_a_retrain(
@@ -83,16 +82,16 @@ def test_a_storage_that_cannot_be_read_holds_no_trial_up_and_is_never_taken_for_
 ) -> None:
     save(place, state(2))
     Flaky.failures = math.inf
-    assert _checkpoint_of(place, TRIAL) is None
+    assert checkpoint_of(place, TRIAL) is None
     Flaky.failures = 3
     place = replace(place, state="model.pt")
     save(place, state(2))
-    found = _checkpoint_of(place, TRIAL)
+    found = checkpoint_of(place, TRIAL)
     assert found
     assert found.epoch == 2
     Flaky.failures = math.inf
     with pytest.raises(OSError, match="the network is away"):
-        _checkpoint_of(place, TRIAL)
+        checkpoint_of(place, TRIAL)
 
 
 @pytest.mark.parametrize(("here", "there"), [(0, 0), (2, 0), (0, 2), (1, 2), (2, 1), (2, 2)])
@@ -151,16 +150,16 @@ def test_a_process_stays_until_its_machine_has_what_it_lacked(
             raise fault
 
     monkeypatch.setattr("time.sleep", slept.append)
-    monkeypatch.setattr(worker, "_open_once", opened)
-    worker._stay_until_mended(place, {"recipe": tiny_recipe().to_dict()})
-    assert slept == [worker.MENDED_S] * 3
+    monkeypatch.setattr(workplace, "_open_once", opened)
+    workplace.stay_until_mended(place, 16)
+    assert slept == [workplace.MENDED_S] * 3
     assert next(lacking, "all asked") == "all asked"
 
 
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (worker.PlaceError("48 pictures are gone"), {"event": "lost", "words": "48 pictures are gone"}),
+        (PlaceError("48 pictures are gone"), {"event": "lost", "words": "48 pictures are gone"}),
         (torch.OutOfMemoryError("CUDA out of memory"), {"outcome": "out_of_memory"}),
         (AssertionError(), {"outcome": "failed", "error": "AssertionError: "}),
     ],

@@ -26,7 +26,7 @@ from search.tune.trial import in_ray, run_trial
 from search.tune.watch import StopAll, Watch
 from spaces.errors import InputError
 from trainables.models.weights import weights_file
-from trainables.worker import Slot, Weights, Workplace
+from trainables.workplace import Slot, Weights, Workplace
 
 _ENVIRONMENT = {
     # What a trial's own process needs no more: the records replace Tune's loggers and state.

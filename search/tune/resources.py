@@ -16,7 +16,7 @@ from search.tune.cluster import Cluster, ClusterError
 from search.tune.nodes import Node, NodeType
 from spaces.recipe import Recipe
 from trainables.cost import Cost
-from trainables.worker import Slot
+from trainables.workplace import Slot
 
 TRIALS_A_NODE = 4
 

@@ -16,7 +16,7 @@ from search.tune.demand import Demand
 from search.tune.nodes import Node, NodeType, nodes_alive, size_of, there_are
 from search.tune.resources import Resources, pool
 from search.tune.trial import in_ray
-from trainables.worker import Slot
+from trainables.workplace import Slot
 
 LOOK_S = 2.0
 """Between two looks at the nodes."""

@@ -41,7 +41,7 @@ class TrialScheduler(Unsaved, FIFOScheduler):
         """
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
-        """CONTINUE or STOP, after one message of `trainables.worker`."""
+        """CONTINUE or STOP, after one message of a worker (`trainables/reporting.py`)."""
         message = json.loads(result["message"])
         event = message.pop("event")
         if event == "begin":

@@ -17,7 +17,9 @@ from search.tune.lost import deaths_of
 from search.tune.nodes import GPU_TYPE
 from trainables.portions import is_out_of_memory
 from trainables.process import keep_freed_memory
-from trainables.worker import PlaceError, Slot, Workplace, lost, work
+from trainables.reporting import lost
+from trainables.worker import work
+from trainables.workplace import PlaceError, Slot, Workplace
 
 keep_freed_memory()  # here, for Tune runs trials in threads, and they take their memory as it is set before
 
