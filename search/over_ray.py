@@ -22,6 +22,7 @@ from search.tune.driver import StopAll, Venue, carried, run
 from search.tune.nodes import nodes_alive
 from search.tune.reach import require_reach
 from search.tune.resources import Resources
+from search.tune.room import TO_COME_S
 from search.tune.single import Single
 from spaces.recipe_files import TrialConfig
 from trainables.checkpoint import Checkpoint, CheckpointError
@@ -33,8 +34,6 @@ from trainables.workplace import Slot, Workplace
 
 GPU, NODE = "a GPU of the cluster", "a node of the cluster"
 """What trains."""
-TO_COME_S = 900.0
-"""For machines that an autoscaler may add it is waited for so long; then it goes on without them."""
 
 
 @contextlib.contextmanager

@@ -66,7 +66,7 @@ def test_when_only_that_node_is_left_the_search_ends_and_says_what_is_missing(
     kill(other)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 2, output
-    assert "Trials found nothing to work with on any machine that is left: all are tried again." in output
+    assert "Trials found nothing to work with in any place that is left: all are tried again." in output
     assert "trial after trial finds nothing to work with: " in output
     assert "not on this machine" in output
     assert "--resume" in output

@@ -16,7 +16,7 @@ from search.tune import room as rooms
 from search.tune.cluster import Cluster, ClusterError
 from search.tune.nodes import Node, NodeType, node_types
 from search.tune.resources import Resources, most_wanted, share
-from search.tune.room import BUSY_S, LOOK_S, PATIENCE_S, Room
+from search.tune.room import BUSY_S, LOOK_S, PATIENCE_S, TO_COME_S, Room
 from search.tune.trial import in_ray
 from spaces.errors import InputError
 from tests.toy_pictures import tiny_recipe
@@ -170,21 +170,42 @@ def test_a_trial_that_finds_nothing_keeps_its_place_from_others_while_there_are_
     assert not scene.told
 
 
-def test_when_only_such_are_left_all_places_are_tried_again_after_a_minute() -> None:
-    scene = Scene((Node(2),))
+def test_when_only_such_are_left_all_places_are_tried_again_and_none_rests_until_one_works() -> None:
+    scene = Scene((Node(4),))
     room = scene.room(ONE_CPU)
-    first, second = fill(room)
+    first, second, third, fourth = fill(room, runs=False)
+    room.runs(first)
+    room.runs(second)  # the others wait, for somebody else has two of the places
     assert room.lacks(first)
-    scene.nodes = (Node(1),)  # that of the other, which is asked for again
-    room.ended(second)
-    room.asked("again", ONE_CPU.worker)
+    assert room.lacks(second)
     scene.pass_time(room, PATIENCE_S)
     assert not room.let_go()
+    assert scene.told == [
+        "No trial is at work: in the places that are left they found nothing to work with. If that lasts, "
+        "all are tried again in 30 seconds."
+    ]
     scene.pass_time(room, 2 * LOOK_S)
-    assert room.let_go() == {first}
+    assert room.let_go() == {first, second}
     assert not room.let_go()
-    assert scene.told[-1].startswith("Trials found nothing to work with on any machine that is left")
+    assert scene.told[1:] == [
+        "Trials found nothing to work with in any place that is left: all are tried again."
+    ]
+    room.ended(first)
+    room.ended(second)
+    room.runs(third)
+    room.runs(fourth)
+    assert not room.lacks(third)
+    room.works()
+    assert room.lacks(fourth)
     assert not scene.stopped
+
+
+def test_those_that_rest_do_not_count_among_the_trials_that_are_wanted_at_a_time() -> None:
+    room = Scene((Node(4),)).room(ONE_CPU, most=2)
+    first, _ = fill(room)
+    assert not room.is_free()
+    assert room.lacks(first)
+    assert len(fill(room, prefix="new")) == 1
 
 
 def test_they_are_let_go_when_no_further_trial_begins() -> None:
@@ -201,16 +222,17 @@ def test_they_are_let_go_when_no_further_trial_begins() -> None:
     assert not scene.told
 
 
-def test_a_node_that_may_be_added_is_waited_for_beside_those_where_there_is_nothing() -> None:
+def test_where_a_node_may_be_added_that_is_waited_for_first() -> None:
     scene = Scene((Node(2),))
     room = scene.room(ONE_CPU, to_come=(NodeType(Node(4), 1),))
     first, second = fill(room)
     assert room.lacks(first)
     room.ended(second)
     room.asked("again", ONE_CPU.worker)
-    scene.pass_time(room, 5 * PATIENCE_S)
+    scene.pass_time(room, TO_COME_S)
     assert not room.let_go()
-    assert "Waiting for a node" in scene.told[-1]
+    scene.pass_time(room, 2 * LOOK_S)
+    assert room.let_go() == {first}
 
 
 def test_trials_that_run_keep_a_search_going_whatever_the_others_wait_for() -> None:

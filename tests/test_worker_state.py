@@ -152,7 +152,7 @@ def test_a_process_stays_until_its_machine_has_what_it_lacked(
     monkeypatch.setattr("time.sleep", slept.append)
     monkeypatch.setattr(workplace, "_open_once", opened)
     workplace.stay_until_mended(place, 16)
-    assert slept == [workplace.MENDED_S] * 3
+    assert slept == [10, 20, 40]
     assert next(lacking, "all asked") == "all asked"
 
 

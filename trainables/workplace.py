@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import math
 import socket
 import time
@@ -30,8 +31,9 @@ T = TypeVar("T")
 
 PATIENCE_S, PAUSE_S = 300.0, 10.0
 """For a storage that fails where it must not: when a state is read, or what was trained for is written."""
-MENDED_S = 10.0
-"""So often a process looks whether its machine has what it lacked."""
+MENDED_S, SELDOM_S = 10.0, 600.0
+"""After so long a process first looks whether its machine has what it lacked, then after twice as long each
+time: to look may take much, such as decoding all pictures. At last it looks so seldom."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,11 @@ def pictures_here(place: Workplace, size_px: int) -> Dataset:
 
 def stay_until_mended(place: Workplace, size_px: int) -> None:
     """Returns when this machine has what it lacked."""
+    pause_s = MENDED_S
     while True:
-        time.sleep(MENDED_S)
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, SELDOM_S)
+        importlib.invalidate_caches()  # a folder of modules that was not there is looked for again
         with contextlib.suppress(LackingError):
             pictures_here(place, size_px)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -24,6 +24,8 @@ BUSY_S = 30.0
 """When trials wait for so long, and none runs, that is told."""
 PATIENCE_S = 60.0
 """When for so long there is no node that a trial fits on, and none runs, that is the end."""
+TO_COME_S = 900.0
+"""For a node that an autoscaler may add is waited for so long, where there is something else to try."""
 SEARCH_ENDS = "the search ends, and keeps what there is"
 
 
@@ -83,6 +85,7 @@ class Room:
         self._trials: dict[str, _Place] = {}
         self._more = True
         self._let_go: set[str] = set()
+        self._in_vain = False
         self._demand = Demand([in_ray(resources.worker)] * resources.workers)
         self._nodes, self._looked = look(), clock()
         self._places = self._on(self._nodes)
@@ -97,7 +100,9 @@ class Room:
         if not self._trials:
             return True
         waiting = 1 if len(self._places) > 1 else 0
-        if len(self._trials) >= min(self._most, (1 + waiting) * sum(self._places.values())):
+        if len(self._trials) >= (1 + waiting) * sum(self._places.values()):
+            return False
+        if len(self._trials) - len(self._resting()) >= self._most:
             return False
         there = Counter(pool(place.slot) for place in self._trials.values())
         return any(there[key] < places for key, places in self._places.items())
@@ -113,10 +118,14 @@ class Room:
 
     def lacks(self, trial_id: str) -> bool:
         """A trial found nothing to work with where it is. Whether it then rests: its process keeps its place
-        from others, which would find nothing either. Not so if there are no others, in better places."""
-        others = any(not place.rests for key, place in self._trials.items() if key != trial_id)
-        self._trials[trial_id].rests = others
-        return others
+        from others, which would find nothing either. Not so where there is no better place for them."""
+        others = sum(self._places.values()) - len(self._resting() | {trial_id})
+        self._trials[trial_id].rests = rests = others > 0 and not self._in_vain
+        return rests
+
+    def works(self) -> None:
+        """Some trial has all that it works with."""
+        self._in_vain = False
 
     def rests(self, trial_id: str) -> bool:
         """Whether a trial has found nothing to work with, and keeps its place."""
@@ -170,17 +179,25 @@ class Room:
 
     def _found(self) -> _State:
         waiting = {place.slot for place in self._trials.values() if not place.runs}
-        resting = any(place.rests for place in self._trials.values())
         if any(place.runs and not place.rests for place in self._trials.values()):
             return _State.RUNS
+        if self._resting():
+            return _State.LACKING
         if not waiting:
-            return _State.LACKING if resting else _State.RUNS
+            return _State.RUNS
         nodes = [NodeType(node, 1) for node in self._nodes]
-        if not resting and any(self.resources.room(slot, nodes) for slot in waiting):
+        if any(self.resources.room(slot, nodes) for slot in waiting):
             return _State.BUSY
-        if any(self.resources.room(slot, self._to_come) for slot in waiting):
+        if self._may_come(waiting):
             return _State.TO_COME
-        return _State.LACKING if resting else _State.NOWHERE
+        return _State.NOWHERE
+
+    def _resting(self) -> set[str]:
+        return {key for key, place in self._trials.items() if place.rests}
+
+    def _may_come(self, slots: Collection[Slot]) -> bool:
+        """Whether an autoscaler may add a node that holds a trial with one of these slots."""
+        return any(self.resources.room(slot, self._to_come) for slot in slots)
 
     def _act(self, since_s: float) -> None:
         """Tells once of what keeps trials waiting, and ends the search when that has lasted too long."""
@@ -200,13 +217,22 @@ class Room:
             self._told(self._why(asked))
 
     def _try_again(self, since_s: float) -> None:
-        """Lets those go that rest, when there is nobody else to wait for."""
-        resting = {key for key, place in self._trials.items() if place.rests}
-        if not self._more and len(resting) == len(self._trials):
-            self._let_go = resting
-        elif not self._said and since_s >= PATIENCE_S:
-            self._said, self._let_go = True, resting
-            self._told("Trials found nothing to work with on any machine that is left: all are tried again.")
+        """Lets those go that rest, when there is nobody else to wait for. Whoever then finds nothing does not
+        rest again, so that a search in which nothing works comes to its end."""
+        waiting = {place.slot for place in self._trials.values() if not place.runs}
+        patience_s = TO_COME_S if self._may_come(waiting) else PATIENCE_S
+        if not self._more and not waiting:
+            self._let_go = self._resting()
+        elif since_s >= patience_s:
+            self._told("Trials found nothing to work with in any place that is left: all are tried again.")
+            self._let_go, self._in_vain = self._resting(), True
+            self._since, self._said = self._clock(), False
+        elif not self._said and since_s >= BUSY_S:
+            self._said = True
+            self._told(
+                "No trial is at work: in the places that are left they found nothing to work with. If that "
+                f"lasts, all are tried again in {patience_s - since_s:.0f} seconds."
+            )
 
     def _why(self, asked: str) -> str:
         """What keeps trials waiting."""

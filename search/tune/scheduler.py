@@ -52,6 +52,7 @@ class TrialScheduler(Unsaved, FIFOScheduler):
             return self.CONTINUE  # the trial's function returns by itself
         if event == "lost":
             return self._lost(trial, **message)
+        self._room.works()
         self._tell_of(message.pop("unsaved", None))
         decision = self._driven.report(Epoch(**message))
         if decision is Decision.STOP:
@@ -60,7 +61,7 @@ class TrialScheduler(Unsaved, FIFOScheduler):
         return self.CONTINUE
 
     def _lost(self, handed_out: TuneTrial, trial: int, words: str, details: str, stays: bool) -> str:
-        """STOP where its process would stay, and no other is at work: then it is tried again at once."""
+        """STOP where its process would stay, and there is no better place for others: it is tried again."""
         if stays and self._room.lacks(handed_out.trial_id):
             words += "; its place stays empty until that is mended"
             self._driven.lost(trial, Loss(Cause.NODE, words, details))
