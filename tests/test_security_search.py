@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.commands import Desk
@@ -31,15 +33,16 @@ parameters:
 """
 
 
-def descendants(pid: int) -> Iterator[int]:
-    """A process and all that it has started."""
-    yield pid
-    for task in Path(f"/proc/{pid}/task").glob("*"):
-        for child in (task / "children").read_text().split():
-            yield from descendants(int(child))
+def descendants(pid: int) -> dict[int, list[str]]:
+    """The command lines of a process and of all that it has started, by their ids."""
+    process, found = psutil.Process(pid), {}
+    for one in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended
+            found[one.pid] = one.cmdline()
+    return found
 
 
-def listening(pids: set[int]) -> set[tuple[str, str]]:
+def listening(pids: Iterable[int]) -> set[tuple[str, str]]:
     """Name of the process and address, in hexadecimal, of each TCP port that these listen on."""
     owners = {}
     for pid in pids:
@@ -78,10 +81,9 @@ def test_a_search_keeps_secrets_others_and_the_network_out(
         os.umask(before)
     desk.wait(search, lambda: (desk.folder / "results/closed/records.jsonl").exists())
     desk.wait(search, lambda: bool(desk.records("closed").order))
-    processes = set(descendants(search.pid))
+    processes = descendants(search.pid)
     ports = listening(processes)
-    commands = [Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in processes]
-    (raylet,) = (command for command in commands if command[0].endswith("/raylet"))
+    (raylet,) = (words for words in processes.values() if words and words[0].endswith("/raylet"))
     (session,) = (word.partition("=")[2] for word in raylet if word.startswith("--session_dir="))
     folder = Path(session).parents[1]
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
