@@ -97,7 +97,7 @@ def test_trials_that_hang_are_ended(cluster: Cluster) -> None:
 
 def test_the_pictures_disappear_from_the_worker_host_and_come_back(cluster: Cluster) -> None:
     [worker] = cluster.workers
-    running = started_on(cluster, "pictures-gone", 24)
+    running = started_on(cluster, "pictures-gone", 36)
     worker.look("mv ~/pictures ~/elsewhere && rm -r ~/.cache/classifier-search")
     # What has them open has them: only another process finds out.
     worker.look("pkill -KILL --oldest --full ray::ImplicitFunc")
@@ -115,7 +115,7 @@ def test_the_pictures_disappear_from_the_worker_host_and_come_back(cluster: Clus
     tell("the head host does all the trials; the pictures are put back")
     printed = running.finish()
     assert "; its place stays empty until that is mended" in printed
-    records = assert_whole("pictures-gone", 24)
+    records = assert_whole("pictures-gone", 36)
     assert len(records.losses) == 2
     assert "worker" in {epoch.node for epoch in records.order[len(alone.order) :]}
     assert_nothing_is_left(cluster)
