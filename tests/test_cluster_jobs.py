@@ -37,7 +37,10 @@ def test_a_search_whose_job_is_stopped_leaves_a_leaderboard(
     start = read("cluster.yaml")["head_start_ray_commands"][-1]
     for name, value in re.findall(r"\b(RAY_JOB_\w+)=(\w+)", start):  # what the head is started with
         monkeypatch.setenv(name, value)
-    ports = [f"--dashboard-agent-listen-port={free_port()}", f"--ray-client-server-port={free_port()}"]
+    # Ray's own ports may be another Ray's by now.
+    ports = [
+        f"--{of}-port={free_port()}" for of in ("dashboard", "dashboard-agent-listen", "ray-client-server")
+    ]
     with RayCluster(head=["--dashboard-host=127.0.0.1", *ports]) as cluster:
         cluster.add(1)
         dashboard = dashboard_of(cluster)
